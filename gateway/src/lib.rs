@@ -1,0 +1,12 @@
+//! The gateway: all IO, all time, all threads around the pure core (`tandem-switch`) and the function host (`tandem-host`).
+
+pub mod calls;
+pub mod certificate;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod gateway;
+pub mod media;
+pub mod store;
+pub mod telemetry;
+pub mod token;

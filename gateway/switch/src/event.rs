@@ -1,0 +1,147 @@
+//! What a routing function is told: an event, and the call so far. Mirrors `wit/voice.wit`; as JSON the names are the contract's own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cause::Cause;
+use crate::time::UnixMillis;
+
+/// How a party reached the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// WebTransport over QUIC.
+    Webtransport,
+    /// WebSocket over TLS, where UDP is blocked.
+    Websocket,
+    /// SIP.
+    Sip,
+}
+
+/// How the gateway knows that a party is who it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verification {
+    /// A token signed with the tenant's key.
+    Token,
+    /// A trunk that the tenant trusts.
+    Trunk,
+    /// Not verified.
+    None,
+}
+
+/// Somebody at one end of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Party {
+    /// A user's name, a number in E.164 form or a SIP address.
+    pub address: String,
+    /// The name to show.
+    pub display_name: Option<String>,
+    /// How `address` was verified.
+    pub verified_by: Verification,
+}
+
+/// One header that the caller sent along.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Header {
+    /// Lower case.
+    pub name: String,
+    /// At most [`crate::limits::HEADER_VALUE_BYTES_MAX`] bytes.
+    pub value: String,
+}
+
+/// The call, as it is when the function is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Context {
+    /// The call's identifier.
+    pub call: String,
+    /// Who calls.
+    pub from: Party,
+    /// What the caller dialled.
+    pub to: String,
+    /// How the caller reached the gateway.
+    pub transport: Transport,
+    /// The node that carries the call; filled in by the shell.
+    pub node: String,
+    /// The region of that node; filled in by the shell.
+    pub region: String,
+    /// What the caller sent along.
+    pub headers: Vec<Header>,
+    /// When the invitation arrived.
+    pub started_at: UnixMillis,
+    /// When the event happened.
+    pub now: UnixMillis,
+    /// The state of this call's last plan.
+    pub state: Vec<u8>,
+    /// The version of the function that this call runs on; empty until the first answer.
+    pub version: String,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// Somebody calls.
+    Incoming,
+    /// A `consult` step was reached.
+    Consulted(Consultation),
+    /// The call is over.
+    Ended(EndedCall),
+}
+
+/// A `consult` step's question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Consultation {
+    /// The tag of the `consult` step.
+    pub tag: String,
+    /// What the step before it brought.
+    pub outcome: Outcome,
+}
+
+/// What the last step brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing to tell.
+    #[default]
+    None,
+    /// What a `dial` brought.
+    Dialled(DialOutcome),
+}
+
+/// What a `dial` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DialOutcome {
+    /// `normal` when it was answered and the callee hung up; else why it was not answered.
+    pub cause: Cause,
+    /// Who answered, if somebody did.
+    pub answered_by: Option<String>,
+    /// How long the parties talked, milliseconds.
+    pub talked: u32,
+}
+
+/// `call-record` of the contract: what the function learns of an ended call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EndedCall {
+    /// The call's identifier.
+    pub call: String,
+    /// Who called.
+    pub from: String,
+    /// What was dialled.
+    pub to: String,
+    /// When the invitation arrived.
+    pub started_at: UnixMillis,
+    /// When it was answered, if it was.
+    pub answered_at: Option<UnixMillis>,
+    /// When it ended.
+    pub ended_at: UnixMillis,
+    /// Who answered, if somebody did.
+    pub answered_by: Option<String>,
+    /// Why it ended.
+    pub cause: Cause,
+}

@@ -1,0 +1,22 @@
+//! The pure core of Tandem: what a call is, what the parties say to each other about it, and how a voice packet finds
+//! its way. No clock, socket, thread, lock or environment: every machine is told `now`, takes inputs and is drained of outputs.
+//!
+//! - [`exchange::Exchange`]: all sessions and calls of a node, one state machine;
+//! - [`call::Call`]: one call: its plan, cursor and legs;
+//! - [`signal`]: the messages between clients and the gateway;
+//! - [`media`]: datagram and RTP headers, the forwarding table, reception statistics, the jitter buffer;
+//! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON.
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod cause;
+pub mod event;
+pub mod exchange;
+pub mod id;
+pub mod limits;
+pub mod media;
+pub mod plan;
+pub mod record;
+pub mod signal;
+pub mod time;
+pub mod token;

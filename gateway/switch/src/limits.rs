@@ -1,0 +1,92 @@
+//! Every bound of the core in one place: what it limits, its unit, why this value, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Longest name of a tenant or user, bytes. 64 fits an E.164 number and any reasonable login. Longer: refused.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// Longest dialled address, bytes. RFC 3261 recommends no limit; 256 fits every SIP address in practice. Longer: refused.
+pub const ADDRESS_BYTES_MAX: usize = 256;
+
+/// Longest signalling line, bytes, without its newline (DESIGN: a line is at most 64 KiB). Longer: the link is closed.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most headers in an invitation. More: the invitation is refused.
+pub const HEADERS_MAX: usize = 32;
+
+/// Longest header name, bytes. Longer: the invitation is refused.
+pub const HEADER_NAME_BYTES_MAX: usize = 64;
+
+/// Longest header value, bytes. Longer: the invitation is refused.
+pub const HEADER_VALUE_BYTES_MAX: usize = 1024;
+
+/// Most steps in a plan: more than any human-made call flow between two consultations. More: the plan is refused.
+pub const PLAN_STEPS_MAX: usize = 32;
+
+/// Most targets of one dial, twice what peers allow at most (jambonz: 10). More: the plan is refused.
+pub const DIAL_TARGETS_MAX: usize = 64;
+
+/// Most devices that one dial rings at once, after users are resolved to sessions. Further devices are not rung.
+pub const DIAL_LEGS_MAX: usize = 64;
+
+/// Largest state that a function may carry from plan to plan, bytes. Larger: the plan is refused.
+pub const PLAN_STATE_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest tag of a consult step, bytes. Longer: the plan is refused.
+pub const TAG_BYTES_MAX: usize = 128;
+
+/// Longest human-readable reason of a rejection, bytes. Longer: the plan is refused.
+pub const REASON_BYTES_MAX: usize = 256;
+
+/// Most consultations in one call, `incoming` included: a function that always answers `consult` ends here. Further: the call ends
+/// with `function-failed`.
+pub const CONSULTATIONS_MAX: u32 = 64;
+
+/// Shortest and longest pause step.
+pub const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// See [`PAUSE_MIN`].
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Shortest and longest ring timeout of an attempt. Outside: the plan is refused.
+pub const RING_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// See [`RING_TIMEOUT_MIN`].
+pub const RING_TIMEOUT_MAX: Duration = Duration::from_mins(10);
+
+/// Shortest and longest maximum length of a call. Outside: the plan is refused.
+pub const CALL_DURATION_MIN: Duration = Duration::from_secs(1);
+/// See [`CALL_DURATION_MIN`]; also the length of a call whose plan names none.
+pub const CALL_DURATION_MAX: Duration = Duration::from_hours(24);
+
+/// How long the gateway waits for a function's answer before the call goes on without it. The host's own deadline is shorter; this
+/// one guards against a host that never answers.
+pub const CONSULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a session without a link is kept, with its calls, until it is resumed. Then its calls end with `connection-lost`.
+pub const RESUME_GRACE: Duration = Duration::from_secs(30);
+
+/// Most call events kept for a session that may resume. Beyond it the oldest is dropped, and a client that resumes is told so.
+pub const EVENT_LOG_MAX: usize = 256;
+
+/// Most sessions of one user: devices and tabs. Further: refused with `overloaded`.
+pub const SESSIONS_PER_USER_MAX: usize = 16;
+
+/// Most sessions of one tenant on a node, unless configured. Further: refused with `overloaded`.
+pub const SESSIONS_PER_TENANT_MAX: usize = 20_000;
+
+/// Most calls of one tenant on a node, unless configured. Further invitations end with `overloaded`.
+pub const CALLS_PER_TENANT_MAX: usize = 10_000;
+
+/// Most calls that one session may be a party of at once, ringing ones included. Further: refused with `overloaded`.
+pub const CALLS_PER_SESSION_MAX: usize = 8;
+
+/// Signalling messages that a session may send in a burst, and how many a second it regains. Beyond it each is refused with
+/// `too-many-messages`. A person with a keypad sends a few a second.
+pub const MESSAGE_BURST: u32 = 100;
+/// See [`MESSAGE_BURST`].
+pub const MESSAGES_PER_SECOND: u32 = 20;
+
+/// Most digits in one `dtmf` message. More: refused.
+pub const DTMF_DIGITS_MAX: usize = 32;
+
+/// Most users that one `watch` may name. More: refused.
+pub const WATCHED_USERS_MAX: usize = 256;

@@ -1,0 +1,425 @@
+//! Signalling: what clients and the gateway say to each other.
+//!
+//! One bidirectional WebTransport stream (or WebSocket text frames) of newline-delimited JSON; a line is at most
+//! [`limits::LINE_BYTES_MAX`] bytes. Every message has a `type`; those of a call have `call`. The first message of a link is
+//! `hello`, answered by `welcome` or by `error` and the link's end. Fields that a receiver does not know are ignored, so that
+//! either side may grow.
+//!
+//! Events of a call carry a number `n` that counts up from 1 for each call and session, without gaps. A client that resumes
+//! its session says the last it saw of each call and is sent the rest.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::cause::Cause;
+use crate::event::Header;
+use crate::id::{CallId, FlowId, SessionId, TenantId, UserId};
+use crate::limits;
+use crate::media::stats::Reception;
+use crate::time::UnixMillis;
+
+/// The protocol version that `hello` and `welcome` carry.
+pub const VERSION: u32 = 1;
+
+/// From a client to the gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ClientMessage {
+    /// The first message of a link.
+    Hello(Hello),
+    /// Keeps the session beyond its token's expiry.
+    Renew {
+        /// A new token for the same tenant and user.
+        token: String,
+    },
+    /// Calls somebody. Answered by `calling` or by `error` with the same `ref`.
+    Invite {
+        /// Chosen by the client, to match the answer.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// What was dialled.
+        to: String,
+        /// Passed to the routing function.
+        #[serde(default)]
+        headers: Vec<Header>,
+    },
+    /// Takes an incoming call.
+    Answer {
+        /// Which call.
+        call: CallId,
+    },
+    /// Refuses an incoming call.
+    Decline {
+        /// Which call.
+        call: CallId,
+        /// `declined` (the default) or `busy`.
+        #[serde(default)]
+        cause: Option<Cause>,
+    },
+    /// Ends a call; before it is answered, the caller's way to cancel.
+    Hangup {
+        /// Which call.
+        call: CallId,
+    },
+    /// Puts the other party on hold: no voice either way.
+    Hold {
+        /// Which call.
+        call: CallId,
+    },
+    /// Ends this party's hold.
+    Resume {
+        /// Which call.
+        call: CallId,
+    },
+    /// Stops this party's voice at the gateway.
+    Mute {
+        /// Which call.
+        call: CallId,
+    },
+    /// Lets this party's voice through again.
+    Unmute {
+        /// Which call.
+        call: CallId,
+    },
+    /// Keys pressed.
+    Dtmf {
+        /// Which call.
+        call: CallId,
+        /// Of `0-9`, `*`, `#`, `A-D`.
+        digits: String,
+    },
+    /// How well the other party is heard; for the record and for the other party's display.
+    Report {
+        /// Which call.
+        call: CallId,
+        /// What this client received.
+        reception: Reception,
+    },
+    /// Asks to be told who is reachable, now and whenever it changes. Replaces the previous `watch`.
+    Watch {
+        /// Whom; empty means everybody that the tenant's settings name.
+        #[serde(default)]
+        users: Vec<UserId>,
+    },
+    /// Asks for `pong`.
+    Ping {
+        /// Given back.
+        #[serde(default)]
+        data: u64,
+    },
+    /// Ends the session at once, with its calls; without it a lost link may be resumed.
+    Bye,
+}
+
+/// The first message of a link.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hello {
+    /// [`VERSION`].
+    pub version: u32,
+    /// A token signed with the tenant's key.
+    pub token: String,
+    /// The client's name and version, for support.
+    #[serde(default)]
+    pub client: String,
+    /// The session to go on with, if there was one.
+    #[serde(default)]
+    pub resume: Option<ResumeSession>,
+}
+
+/// Which session to go on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResumeSession {
+    /// Of `welcome`.
+    pub session: SessionId,
+    /// Of `welcome`.
+    pub secret: String,
+    /// The last event number seen of each call; calls that are not named are told from the start.
+    #[serde(default)]
+    pub seen: Vec<Seen>,
+}
+
+/// The last event seen of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Seen {
+    /// Which call.
+    pub call: CallId,
+    /// Its last event's number.
+    pub n: u32,
+}
+
+/// From the gateway to a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum ServerMessage {
+    /// The session stands.
+    Welcome {
+        /// [`VERSION`].
+        version: u32,
+        /// The session's name.
+        session: SessionId,
+        /// What a resuming client shows; keep it secret.
+        secret: String,
+        /// Whose session.
+        tenant: TenantId,
+        /// Whose session.
+        user: UserId,
+        /// Whether an earlier session goes on. When a client asked for it and this is false, its calls are over.
+        resumed: bool,
+        /// How long the session outlives its link, milliseconds.
+        grace_ms: u64,
+        /// When the token expires; renew it before.
+        expires_at: UnixMillis,
+    },
+    /// The invitation was taken; the routing function is being asked.
+    Calling {
+        /// Of `invite`.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// The call's name from here on.
+        call: CallId,
+    },
+    /// Something happened to a call.
+    Event(CallEvent),
+    /// Who is reachable: all that is watched right after `watch`, then what changes.
+    Presence {
+        /// Each with its state.
+        users: Vec<Presence>,
+    },
+    /// How well the other party hears this client, and how well the gateway does; about every five seconds.
+    Quality {
+        /// Which call.
+        call: CallId,
+        /// What the gateway received from this client.
+        uplink: Option<Reception>,
+        /// What the other party reported last.
+        peer: Option<Reception>,
+    },
+    /// Answer to `ping`.
+    Pong {
+        /// Of `ping`.
+        data: u64,
+    },
+    /// The token was renewed.
+    Renewed {
+        /// The new expiry.
+        expires_at: UnixMillis,
+    },
+    /// A message could not be obeyed. The session goes on unless `goodbye` follows.
+    Error {
+        /// What kind of error.
+        code: ErrorCode,
+        /// What was wrong and what would be right.
+        message: String,
+        /// Of the message that was wrong, if it had one.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<String>,
+        /// Of the message that was wrong, if it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<CallId>,
+    },
+    /// The last message of a link.
+    Goodbye {
+        /// Why.
+        reason: GoodbyeReason,
+    },
+}
+
+/// Something happened to a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallEvent {
+    /// Which call.
+    pub call: CallId,
+    /// The event's number within this call and session, from 1.
+    pub n: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Happening,
+}
+
+/// What happened to a call, as one party is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Happening {
+    /// Somebody calls this user: ring.
+    Incoming {
+        /// The caller's address, or the caller id that the plan set.
+        from: String,
+        /// The caller's name.
+        #[serde(default)]
+        name: Option<String>,
+        /// What the caller dialled.
+        to: String,
+    },
+    /// The caller may hear a ring-back tone.
+    Ringing,
+    /// Voice flows from here. May come again in one call, with another peer.
+    Connected {
+        /// The other party.
+        peer: String,
+        /// Send voice under this flow identifier.
+        send: FlowId,
+        /// Receive voice under this one.
+        receive: FlowId,
+    },
+    /// A dial that was answered is over and the plan goes on; voice stops.
+    Disconnected,
+    /// The other party holds.
+    Held,
+    /// The other party's hold is over.
+    Unheld,
+    /// The other party is muted.
+    Muted,
+    /// The other party is not muted any more.
+    Unmuted,
+    /// The other party pressed keys.
+    Dtmf {
+        /// Which.
+        digits: String,
+    },
+    /// The other party's connection is lost; it may come back.
+    PeerLost,
+    /// The other party's connection is back.
+    PeerBack,
+    /// The call is over for this party. Always the last event of a call.
+    Ended {
+        /// Why.
+        cause: Cause,
+        /// In words, when the plan gave some.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// A user and whether they can be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Presence {
+    /// Who.
+    pub user: UserId,
+    /// The name to show, when the tenant's settings have one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Their state.
+    pub state: PresenceState,
+}
+
+/// Whether a user can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PresenceState {
+    /// No device is connected.
+    Offline,
+    /// A device is connected.
+    Available,
+    /// In a call.
+    Talking,
+}
+
+/// What kind of error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// Not JSON, no known `type`, or a field is missing or wrong.
+    BadMessage,
+    /// The line is too long.
+    TooLong,
+    /// The message does not fit the state: `hello` twice, `answer` to a call that does not ring.
+    WrongState,
+    /// No such call for this session.
+    NoSuchCall,
+    /// The token was refused.
+    BadToken,
+    /// The token does not grant this.
+    NotGranted,
+    /// The protocol version is not spoken here.
+    BadVersion,
+    /// A limit was reached.
+    Overloaded,
+    /// Too many messages a second.
+    TooManyMessages,
+    /// The node is shutting down.
+    ShuttingDown,
+}
+
+/// Why a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GoodbyeReason {
+    /// The client said `bye`.
+    Bye,
+    /// The token expired and was not renewed.
+    TokenExpired,
+    /// The session goes on over a newer link.
+    Replaced,
+    /// The first message was not a good `hello`, or did not come in time.
+    NotWelcome,
+    /// The client broke the protocol in a way that cannot be mended: a line that is too long.
+    ProtocolViolation,
+    /// The client does not read what it is sent.
+    TooSlow,
+    /// The node is shutting down.
+    Shutdown,
+}
+
+/// Why a line could not be read. The text is meant for the one who wrote the line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The line is too long.
+    #[error("a line is at most {max} bytes; got {0}", max = limits::LINE_BYTES_MAX)]
+    TooLong(usize),
+    /// Not a message.
+    #[error("not a message: {0}")]
+    NotAMessage(String),
+}
+
+impl DecodeError {
+    /// The error code that answers it.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLong(_) => ErrorCode::TooLong,
+            Self::NotAMessage(_) => ErrorCode::BadMessage,
+        }
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, DecodeError> {
+    if line.len() > limits::LINE_BYTES_MAX {
+        return Err(DecodeError::TooLong(line.len()));
+    }
+    serde_json::from_slice(line).map_err(|error| DecodeError::NotAMessage(error.to_string()))
+}
+
+fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("messages have string keys only");
+    line.push(b'\n');
+    line
+}
+
+impl ClientMessage {
+    /// Reads one line, without or with its newline.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
+        decode(line)
+    }
+
+    /// Writes one line, with its newline.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
+
+impl ServerMessage {
+    /// Reads one line, without or with its newline.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
+        decode(line)
+    }
+
+    /// Writes one line, with its newline.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
