@@ -1,1 +1,7 @@
-//! (being written)
+//! Calls: the exchange and everything that its outputs make happen.
+//!
+//! - [`driver`]: the one loop that feeds the exchange and the ONE exhaustive match on its outputs: every side effect of the product;
+//! - [`functions`]: which version of which tenant's function answers a call;
+//! - [`metrics`]: what is counted.
+
+pub mod metrics;

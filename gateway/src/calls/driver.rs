@@ -1,0 +1,394 @@
+//! The call driver: the one task that owns the exchange, and the ONE exhaustive match on its outputs.
+//!
+//! In: what links say, what functions answered, what operators command, time. Out: messages to links, routes in the shards'
+//! forwarding tables, questions to functions, records. It decides nothing about calls: that is the exchange's part.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tandem_host::{Function, Host};
+use tandem_switch::cause::Cause;
+use tandem_switch::event::Event;
+use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
+use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
+use tandem_switch::media::stats::Reception;
+use tandem_switch::record::{CallRecord, VoiceRecord};
+use tandem_switch::signal::{ClientMessage, ErrorCode, GoodbyeReason, ServerMessage};
+use tandem_switch::time::{Instant, UnixMillis};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::calls::functions::Functions;
+use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
+use crate::control::{LiveCall, Status};
+use crate::media::{LinkEvent, Media, Route};
+use crate::store::Store;
+use crate::token::Keyring;
+
+/// How often talkers learn how well they are received.
+const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often the status page's figures are renewed.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a record waits for its last voice counters. Shards answer within microseconds; one that does not is being stopped.
+const COUNTERS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What an operator, or the process itself, tells the driver.
+#[derive(Debug)]
+pub enum Command {
+    /// A tenant's settings are new or changed.
+    Tenant(TenantId, Box<TenantSettings>),
+    /// A new version of a tenant's function answers from the next call on.
+    Deploy(TenantId, Arc<Function>),
+    /// No new sessions and calls; answered when no call is left.
+    Drain(oneshot::Sender<()>),
+    /// End every call and session; answered when every record is stored.
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// What the driver works with.
+pub struct Parts {
+    /// Sessions and calls.
+    pub exchange: Exchange,
+    /// The shards.
+    pub media: Media,
+    /// Runs functions.
+    pub host: Arc<Host>,
+    /// Checks tokens.
+    pub keyring: Arc<Keyring>,
+    /// Keeps records.
+    pub store: Store,
+    /// Counters.
+    pub metrics: CallMetrics,
+    /// The node's name, told to functions.
+    pub node: String,
+    /// The node's region, told to functions.
+    pub region: String,
+    /// When the process started: zero of the exchange's time.
+    pub started: std::time::Instant,
+    /// Where the status page looks.
+    pub status: watch::Sender<Status>,
+}
+
+/// What the driver's own tasks bring back.
+enum Finding {
+    Planned { call: CallId, consultation: u32, answer: Box<Result<Answer, ConsultFailure>>, seconds: f64 },
+    Measured(Vec<(LinkId, FlowId, Reception)>),
+    /// A record is stored or lost, or an `ended` event was delivered: nothing to tell.
+    Done,
+}
+
+/// Counters of a call's routes that were taken down, on their way from the shards.
+type PendingVoice = Vec<(UserId, oneshot::Receiver<Reception>)>;
+
+/// Owns the exchange and does what it says.
+pub struct CallDriver {
+    parts: Parts,
+    functions: Functions,
+    voice: HashMap<CallId, PendingVoice>,
+    tasks: JoinSet<Finding>,
+    drained: Option<oneshot::Sender<()>>,
+}
+
+impl CallDriver {
+    /// A driver over `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, functions: Functions::default(), voice: HashMap::new(), tasks: JoinSet::new(), drained: None }
+    }
+
+    /// Runs until `Shutdown` was carried out, or until nobody can send anything any more.
+    ///
+    /// Cancellation safety: every branch of the `select!` is a channel's `recv`, a `JoinSet`'s `join_next` or a timer.
+    pub async fn run(mut self, mut links: mpsc::Receiver<LinkEvent>, mut commands: mpsc::Receiver<Command>) {
+        let mut quality = tokio::time::interval(QUALITY_INTERVAL);
+        let mut status = tokio::time::interval(STATUS_INTERVAL);
+        loop {
+            let deadline = self.parts.exchange.poll_timeout().map(|(at, _timer)| self.wake_at(at));
+            tokio::select! {
+                Some(event) = links.recv() => self.on_link(event),
+                Some(command) = commands.recv() => {
+                    if let Some(done) = self.on_command(command) {
+                        self.finish().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                }
+                Some(finding) = self.tasks.join_next() => self.on_finding(finding),
+                () = sleep_until(deadline), if deadline.is_some() => {
+                    let now = self.now();
+                    self.parts.exchange.handle_timeout(now);
+                }
+                _ = quality.tick() => self.measure(),
+                _ = status.tick() => self.publish_status(),
+                else => return,
+            }
+            self.carry_out();
+            self.tell_when_drained();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        let micros = self.parts.started.elapsed().as_micros();
+        Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    fn wake_at(&self, at: Instant) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.parts.started + Duration::from_micros(at.as_micros()))
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.parts.exchange.handle(now, input);
+    }
+
+    fn on_link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Opened { .. } => {}
+            LinkEvent::Message { link, transport, message } => match message {
+                ClientMessage::Hello(hello) => {
+                    match self.parts.keyring.verify(&hello.token, unix_now()) {
+                        Ok(identity) => {
+                            let (identity, hello) = (Box::new(identity), Box::new(hello));
+                            self.handle(Input::Attach { link, transport, identity, hello });
+                        }
+                        Err(error) => self.refuse(link, error.to_string()),
+                    }
+                }
+                ClientMessage::Renew { token } => {
+                    let token = Box::new(self.parts.keyring.verify(&token, unix_now()));
+                    self.handle(Input::Renew { link, token });
+                }
+                message => self.handle(Input::Message { link, message: Box::new(message) }),
+            },
+            LinkEvent::Undecodable { link, error } => self.handle(Input::Undecodable { link, error }),
+            LinkEvent::Lost { link } => self.handle(Input::Lost { link }),
+        }
+    }
+
+    fn refuse(&mut self, link: LinkId, message: String) {
+        self.parts.metrics.tokens_refused.inc();
+        let error = ServerMessage::Error { code: ErrorCode::BadToken, message, reference: None, call: None };
+        self.send(link, error);
+        self.parts.media.close(link, GoodbyeReason::NotWelcome);
+    }
+
+    /// Gives the sender to answer when the driver shall stop.
+    fn on_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
+        match command {
+            Command::Tenant(tenant, settings) => self.handle(Input::Tenant { tenant, settings }),
+            Command::Deploy(tenant, function) => {
+                tracing::info!(tenant = %tenant, version = function.version(), "function live for the next call");
+                self.functions.deploy(tenant, function);
+            }
+            Command::Drain(done) => {
+                self.drained = Some(done);
+                self.handle(Input::Drain);
+            }
+            Command::Shutdown(done) => {
+                self.handle(Input::Shutdown);
+                self.carry_out();
+                return Some(done);
+            }
+        }
+        None
+    }
+
+    fn on_finding(&mut self, finding: Result<Finding, tokio::task::JoinError>) {
+        match finding {
+            Ok(Finding::Planned { call, consultation, answer, seconds }) => {
+                self.count_answer(&answer, seconds);
+                self.handle(Input::Planned { call, consultation, answer });
+            }
+            Ok(Finding::Measured(flows)) => {
+                for (from, flow, reception) in flows {
+                    self.handle(Input::Measured { from, flow, reception });
+                }
+            }
+            Ok(Finding::Done) => {}
+            // The exchange's own timeout lets the call go on.
+            Err(error) => tracing::error!(%error, "a task of the call driver failed"),
+        }
+    }
+
+    /// Every side effect of the product.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.parts.exchange.poll() {
+            match output {
+                Output::Send { link, message } => self.send(link, *message),
+                Output::Close { link, reason } => self.parts.media.close(link, reason),
+                Output::Consult(consult) => self.consult(*consult),
+                Output::Route { call: _, speaker: _, from, flow, to, gate } => {
+                    self.parts.media.route(Route { from, flow, to, gate });
+                }
+                Output::Unroute { call, speaker, from, flow } => {
+                    let counters = self.parts.media.unroute(from, flow);
+                    self.voice.entry(call).or_default().push((speaker, counters));
+                }
+                Output::Record(record) => self.record(*record),
+            }
+        }
+    }
+
+    fn send(&mut self, link: LinkId, message: ServerMessage) {
+        match &message {
+            ServerMessage::Error { code, .. } => {
+                let code = serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned));
+                let label = CodeLabel { code: code.unwrap_or_default() };
+                self.parts.metrics.signalling_errors.get_or_create(&label).inc();
+            }
+            ServerMessage::Calling { .. } => {
+                self.parts.metrics.started.inc();
+            }
+            _ => {}
+        }
+        self.parts.media.send(link, message);
+    }
+
+    fn consult(&mut self, consult: Consult) {
+        let Consult { call, consultation, tenant, version: _, mut context, event } = consult;
+        let ended = matches!(event, Event::Ended(_));
+        let function = match ended {
+            true => self.functions.release(call),
+            false => self.functions.for_call(call, &tenant),
+        };
+        context.node.clone_from(&self.parts.node);
+        context.region.clone_from(&self.parts.region);
+        let host = Arc::clone(&self.parts.host);
+        self.tasks.spawn(async move {
+            let started = std::time::Instant::now();
+            let answer = match function {
+                None => Err(ConsultFailure::NoFunction),
+                Some(function) => {
+                    context.version = function.version().to_owned();
+                    let invocation = host.invoke(&function, &context, &event).await;
+                    invocation.answer.map(|plan| Answer { plan, version: function.version().to_owned() })
+                }
+            };
+            if ended {
+                return Finding::Done;
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            Finding::Planned { call, consultation, answer: Box::new(answer), seconds }
+        });
+    }
+
+    fn count_answer(&self, answer: &Result<Answer, ConsultFailure>, seconds: f64) {
+        let label = AnswerLabel { answer: answer.as_ref().map_or_else(failure_word, |_| "plan") };
+        self.parts.metrics.consultations.get_or_create(&label).inc();
+        self.parts.metrics.consultation_seconds.observe(seconds);
+        if let Err(failure) = answer
+            && *failure != ConsultFailure::NoFunction
+        {
+            tracing::warn!(%failure, "function failed; the call goes on with the default plan");
+        }
+    }
+
+    fn record(&mut self, mut record: CallRecord) {
+        let label = CauseLabel { cause: record.cause.as_str() };
+        self.parts.metrics.ended.get_or_create(&label).inc();
+        // A promise broken is the one thing an operator has to hear of.
+        if record.cause == Cause::InternalError {
+            tracing::error!(call = %record.call, tenant = %record.tenant, "call ended by an internal error");
+        }
+        tracing::info!(call = %record.call, tenant = %record.tenant, cause = %record.cause, "call ended");
+        // A call whose function never answered gets no `ended` event: nothing would release its version.
+        if record.consultations.iter().all(|consultation| consultation.version.is_empty()) {
+            self.functions.release(record.call);
+        }
+        let pending = self.voice.remove(&record.call).unwrap_or_default();
+        let store = self.parts.store.clone();
+        let lost = self.parts.metrics.records_lost.clone();
+        self.tasks.spawn(async move {
+            record.voice = collect(pending).await;
+            let call = record.call;
+            if let Err(error) = store.insert_record(record).await {
+                lost.inc();
+                tracing::error!(%call, %error, "a call record could not be stored");
+            }
+            Finding::Done
+        });
+    }
+
+    fn measure(&mut self) {
+        if self.parts.exchange.live_calls().next().is_none() {
+            return;
+        }
+        let measurement = self.parts.media.measure();
+        self.tasks.spawn(async move { Finding::Measured(measurement.await) });
+    }
+
+    fn publish_status(&mut self) {
+        let exchange = &self.parts.exchange;
+        let now = self.now();
+        let calls: Vec<LiveCall> = exchange
+            .live_calls()
+            .map(|live| LiveCall {
+                call: live.call.to_string(),
+                tenant: live.tenant.to_string(),
+                state: live.state.to_owned(),
+                seconds: now.since(live.since).as_secs(),
+            })
+            .collect();
+        self.parts.metrics.live.set(i64::try_from(calls.len()).unwrap_or(i64::MAX));
+        let sessions = exchange.sessions();
+        self.parts.metrics.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        let node = self.parts.node.clone();
+        self.parts.status.send_replace(Status { node, sessions, calls });
+    }
+
+    fn tell_when_drained(&mut self) {
+        if self.parts.exchange.live_calls().next().is_none()
+            && let Some(drained) = self.drained.take()
+        {
+            let _ = drained.send(());
+        }
+    }
+
+    /// Waits for the records that are on their way to the store.
+    async fn finish(&mut self) {
+        while let Some(finding) = self.tasks.join_next().await {
+            self.on_finding(finding);
+            self.carry_out();
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One entry for each speaker, in the order of the call; a speaker's flows (several dials, a resumed session) are added up.
+async fn collect(pending: PendingVoice) -> Vec<VoiceRecord> {
+    let mut voice: Vec<VoiceRecord> = Vec::new();
+    for (user, counters) in pending {
+        let Ok(Ok(reception)) = tokio::time::timeout(COUNTERS_TIMEOUT, counters).await else { continue };
+        match voice.iter_mut().find(|entry| entry.user == user) {
+            Some(entry) => entry.reception = entry.reception.merge(reception),
+            None => voice.push(VoiceRecord { user, reception }),
+        }
+    }
+    voice
+}
+
+fn failure_word(failure: &ConsultFailure) -> &'static str {
+    match failure {
+        ConsultFailure::NoFunction => "no-function",
+        ConsultFailure::Trapped(_) => "trapped",
+        ConsultFailure::DeadlineExceeded(_) => "deadline-exceeded",
+        ConsultFailure::OutOfMemory(_) => "out-of-memory",
+        ConsultFailure::AnswerTooLarge(_) => "answer-too-large",
+        ConsultFailure::Refused(_) => "error",
+        ConsultFailure::Overloaded => "overloaded",
+        ConsultFailure::Host(_) => "host",
+    }
+}
+
+fn unix_now() -> UnixMillis {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

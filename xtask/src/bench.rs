@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: the figures of SPECIFICATION.md.
+
+use crate::command::{Outcome, cargo, command, execute, steps, target};
+use crate::setup;
+
+type Kind = (&'static str, &'static str, fn() -> Outcome);
+
+const KINDS: &[Kind] = &[
+    ("route", "route: a decision of a tenant's function, fresh instance", route),
+    ("datagram", "datagram: header and forwarding table", datagram),
+    ("load", "load: packets a second of the real gateway, and the latency it adds", load),
+];
+
+/// Runs all benchmarks, or those that are named.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(unknown) = arguments.iter().find(|word| !KINDS.iter().any(|(name, _, _)| name == word)) {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _, _)| *name).collect();
+        return Err(format!("no benchmark `{unknown}`; there are: {}", names.join(", ")));
+    }
+    let mut list: Vec<(&str, fn() -> Outcome)> = vec![("set-up", || setup::run_all(false))];
+    let chosen = KINDS.iter().filter(|(name, _, _)| arguments.is_empty() || arguments.iter().any(|word| word == name));
+    list.extend(chosen.map(|&(_, title, run)| (title, run)));
+    steps(&list)
+}
+
+fn route() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "route"]))
+}
+
+fn datagram() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "datagram"]))
+}
+
+fn load() -> Outcome {
+    execute(cargo(&["build", "--release", "--workspace", "--bin", "tandem", "--bin", "tandem-load"]))?;
+    let folder = target().join("release");
+    let tool = folder.join("tandem-load");
+    execute(command(&tool.to_string_lossy(), &["--start", &folder.join("tandem").to_string_lossy(), "--ramp"]))
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask test`: every kind of test, in the order in which a failure is cheapest to find.
+
+use crate::command::{Outcome, cargo, command, execute, root, steps, tandem};
+use crate::{purity, setup};
+
+/// A kind of test: its name, what it is, how it runs.
+type Kind = (&'static str, &'static str, fn() -> Outcome);
+
+const KINDS: &[Kind] = &[
+    ("format", "format: rustfmt", format),
+    ("rust", "rust: unit, property, simulation, fuzz corpora, function host, end to end", rust),
+    ("purity", "purity: the core imports nothing", purity::check),
+    ("web", "web: type check and unit tests of the browser SDK", web),
+    ("browser", "browser: Chromium plays and hears", browser),
+    ("lint", "lint: clippy", lint),
+];
+
+/// Runs all kinds, or those that are named.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(unknown) = arguments.iter().find(|word| !KINDS.iter().any(|(name, _, _)| name == word)) {
+        let names: Vec<&str> = KINDS.iter().map(|(name, _, _)| *name).collect();
+        return Err(format!("no kind of test `{unknown}`; there are: {}", names.join(", ")));
+    }
+    let mut list: Vec<(&str, fn() -> Outcome)> =
+        vec![("set-up: what the tests need", || setup::run_all(true)), ("build: functions and gateway", build)];
+    let chosen = KINDS.iter().filter(|(name, _, _)| arguments.is_empty() || arguments.iter().any(|word| word == name));
+    list.extend(chosen.map(|&(_, title, run)| (title, run)));
+    steps(&list)
+}
+
+fn build() -> Outcome {
+    execute(cargo(&["build", "--workspace", "--all-targets"]))
+}
+
+fn format() -> Outcome {
+    execute(cargo(&["fmt", "--all", "--check"]))
+}
+
+fn lint() -> Outcome {
+    execute(cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))
+}
+
+fn rust() -> Outcome {
+    execute(cargo(&["test", "--workspace", "--quiet"]))
+}
+
+fn web() -> Outcome {
+    for script in ["check", "test"] {
+        let mut npm = command("npm", &["run", "--silent", script]);
+        npm.current_dir(root().join("gateway/web"));
+        execute(npm)?;
+    }
+    Ok(())
+}
+
+fn browser() -> Outcome {
+    let mut node = command("node", &["run.mjs"]);
+    node.current_dir(root().join("tests/browser")).env("TANDEM_BIN", tandem("debug"));
+    execute(node)
+}
