@@ -90,3 +90,7 @@ pub const DTMF_DIGITS_MAX: usize = 32;
 
 /// Most users that one `watch` may name. More: refused.
 pub const WATCHED_USERS_MAX: usize = 256;
+
+/// Most flows that one link may talk on: one for each of its [`CALLS_PER_SESSION_MAX`] calls, and room for those that are just
+/// being replaced. Further: no route is made.
+pub const FLOWS_PER_LINK_MAX: usize = 16;

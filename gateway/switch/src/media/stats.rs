@@ -1,7 +1,13 @@
 //! How well a flow is received: loss, jitter (RFC 3550), and what a listener would think of it (ITU-T G.107).
+//!
+//! [`ReceptionMeter`] is fed with every packet of one flow and looks at headers only. Loss is what the sequence numbers miss: a
+//! sender that is silent (DTX) skips timestamps and not sequence numbers, so silence is no loss.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::rtp::Header;
+use crate::time::Instant;
 
 /// What was received of one flow, and how well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,4 +24,206 @@ pub struct Reception {
     pub jitter_ms: f32,
     /// Estimated mean opinion score, 1.0 to 4.5 (E-model of ITU-T G.107 with Opus's impairment values). 0 before the first packet.
     pub mos: f32,
+}
+
+impl Reception {
+    /// Two stretches of one flow, or two flows, taken together: counters add up, jitter and score are weighted by packets.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let weighted = |a: f32, b: f32| match (self.packets, other.packets) {
+            (_, 0) => a,
+            (0, _) => b,
+            (m, n) => ((f64::from(a) * m as f64 + f64::from(b) * n as f64) / (m as f64 + n as f64)) as f32,
+        };
+        Self {
+            packets: self.packets.saturating_add(other.packets),
+            bytes: self.bytes.saturating_add(other.bytes),
+            lost: self.lost.saturating_add(other.lost),
+            late: self.late.saturating_add(other.late),
+            jitter_ms: weighted(self.jitter_ms, other.jitter_ms),
+            mos: weighted(self.mos, other.mos),
+        }
+    }
+}
+
+/// How many sequence numbers back a late packet can be told from a duplicate; one that comes later counts as lost. 64 packets of
+/// 20 ms are 1.3 s, longer than any jitter buffer waits.
+const WINDOW: u16 = 64;
+
+/// A jump ahead of more than this is a restart of the sender, not loss: one minute of 20 ms packets (RFC 3550 appendix A.1).
+const DROPOUT_MAX: u16 = 3000;
+
+/// A transit time that changes by more than this between two packets is a new time base, not jitter: 5 s.
+const TRANSIT_STEP_MAX: u32 = 5 * super::rtp::OPUS_CLOCK_HZ;
+
+/// What a packet is, seen from the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// The newest so far.
+    Fresh,
+    /// Came after a later one.
+    Late,
+    /// Was there before; not counted.
+    Duplicate,
+    /// Far from what was expected. It takes a successor to make it a restart of the sender; alone it is a stray.
+    Stray,
+    /// The sender started anew: other source, or a new place in the sequence.
+    Restart,
+}
+
+/// A stretch of packets that one source numbered without a restart.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    ssrc: u32,
+    /// Extended sequence numbers: wraps are counted in the upper bits (RFC 3550 appendix A.1).
+    lowest: u64,
+    highest: u64,
+    /// Without duplicates.
+    received: u64,
+    /// Bit `i`: packet `highest - i` came.
+    window: u64,
+    /// The sequence number that would confirm a restart.
+    restarts_at: Option<u16>,
+}
+
+impl Stretch {
+    fn new(ssrc: u32, sequence: u16) -> Self {
+        // One wrap up, so that a packet from before the first one has a number too.
+        let first = 1 << 16 | u64::from(sequence);
+        Self { ssrc, lowest: first, highest: first, received: 1, window: 1, restarts_at: None }
+    }
+
+    fn lost(&self) -> u64 {
+        (self.highest - self.lowest + 1).saturating_sub(self.received)
+    }
+
+    fn arrive(&mut self, sequence: u16) -> Arrival {
+        let ahead = sequence.wrapping_sub(self.highest as u16);
+        let behind = ahead.wrapping_neg();
+        if (1..DROPOUT_MAX).contains(&ahead) {
+            self.window = self.window.checked_shl(ahead.into()).unwrap_or(0) | 1;
+            self.highest += u64::from(ahead);
+            self.received += 1;
+            self.restarts_at = None;
+            return Arrival::Fresh;
+        }
+        if behind >= WINDOW {
+            let confirmed = self.restarts_at.replace(sequence.wrapping_add(1)) == Some(sequence);
+            return if confirmed { Arrival::Restart } else { Arrival::Stray };
+        }
+        let bit = 1 << behind;
+        if self.window & bit != 0 {
+            return Arrival::Duplicate;
+        }
+        self.window |= bit;
+        self.lowest = self.lowest.min(self.highest - u64::from(behind));
+        self.received += 1;
+        Arrival::Late
+    }
+}
+
+/// Measures the reception of one flow. Constant size, no allocation: it lies on the packet path.
+#[derive(Clone, Debug, Default)]
+pub struct ReceptionMeter {
+    stretch: Option<Stretch>,
+    lost_before: u64,
+    packets: u64,
+    bytes: u64,
+    late: u64,
+    duplicates: u64,
+    /// Relative transit time of the last packet, timestamp units.
+    transit: Option<u32>,
+    /// Timestamp units.
+    jitter: f32,
+}
+
+impl ReceptionMeter {
+    /// Counts a packet of `length` bytes of RTP that came at `now`.
+    pub fn receive(&mut self, now: Instant, header: &Header, length: usize) -> Arrival {
+        let arrival = self.sequence(header);
+        if arrival == Arrival::Duplicate {
+            self.duplicates += 1;
+            return arrival;
+        }
+        self.packets += 1;
+        self.bytes += length as u64;
+        self.late += u64::from(arrival == Arrival::Late);
+        if arrival == Arrival::Restart {
+            self.transit = None;
+        }
+        if arrival != Arrival::Stray {
+            self.transit(now, header.timestamp);
+        }
+        arrival
+    }
+
+    fn sequence(&mut self, header: &Header) -> Arrival {
+        let arrival = match &mut self.stretch {
+            None => Arrival::Fresh,
+            Some(stretch) if stretch.ssrc != header.ssrc => Arrival::Restart,
+            Some(stretch) => stretch.arrive(header.sequence),
+        };
+        let old = match (arrival, &self.stretch) {
+            (_, None) => Some(0),
+            (Arrival::Restart, Some(stretch)) => Some(stretch.lost()),
+            _ => None,
+        };
+        if let Some(lost) = old {
+            self.lost_before += lost;
+            self.stretch = Some(Stretch::new(header.ssrc, header.sequence));
+        }
+        arrival
+    }
+
+    /// RFC 3550 section 6.4.1 and appendix A.8, in units of the Opus clock; both clocks wrap.
+    fn transit(&mut self, now: Instant, timestamp: u32) {
+        let arrived = (now.as_micros() * 6 / 125) as u32;
+        let transit = arrived.wrapping_sub(timestamp);
+        if let Some(previous) = self.transit.replace(transit) {
+            let change = (transit.wrapping_sub(previous) as i32).unsigned_abs();
+            if change <= TRANSIT_STEP_MAX {
+                self.jitter += (change as f32 - self.jitter) / 16.0;
+            }
+        }
+    }
+
+    /// Everything so far.
+    pub fn reception(&self) -> Reception {
+        let lost = self.lost_before + self.stretch.map_or(0, |stretch| stretch.lost());
+        let jitter_ms = self.jitter * 1000.0 / super::rtp::OPUS_CLOCK_HZ as f32;
+        let mos = match self.packets {
+            0 => 0.0,
+            packets => mean_opinion_score(lost as f32 / (packets + lost) as f32, jitter_ms),
+        };
+        Reception { packets: self.packets, bytes: self.bytes, lost, late: self.late, jitter_ms, mos }
+    }
+
+    /// Packets that came more than once.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+}
+
+/// Estimates the mean opinion score, 1.0 to 4.5, of Opus speech of which the share `loss` (0 to 1) cannot be played and that arrives
+/// with `jitter_ms` of interarrival jitter: the E-model of ITU-T G.107.
+pub fn mean_opinion_score(loss: f32, jitter_ms: f32) -> f32 {
+    let rating = RATING_MAX - delay_impairment(one_way_delay_ms(jitter_ms)) - loss_impairment(100.0 * loss);
+    let rating = rating.clamp(0.0, 100.0);
+    let score = 1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6;
+    score.clamp(1.0, 4.5)
+}
+
+/// R of a connection with G.107's default values and no impairment from codec, loss or delay.
+const RATING_MAX: f32 = 93.2;
+
+fn one_way_delay_ms(_jitter_ms: f32) -> f32 {
+    0.0
+}
+
+fn delay_impairment(delay_ms: f32) -> f32 {
+    0.024 * delay_ms + 0.11 * (delay_ms - 177.3).max(0.0)
+}
+
+fn loss_impairment(loss_percent: f32) -> f32 {
+    95.0 * loss_percent / (loss_percent + 25.1)
 }
