@@ -1,1 +1,93 @@
-//! SDK.
+//! Write a Tandem routing function in ten lines.
+//!
+//! A routing function is asked what shall happen to a call and answers with a [`Plan`]: a list of steps that the gateway carries
+//! out. This crate has the contract's types (`wit/voice.wit`), builders for them, and the [`router!`] macro that turns a type into
+//! a WebAssembly component.
+//!
+//! ```
+//! use tandem_function::{Cause, Context, Error, Event, Plan, Router, ring};
+//!
+//! struct Office;
+//!
+//! impl Router for Office {
+//!     async fn route(_context: Context, _event: Event) -> Result<Plan, Error> {
+//!         Ok(Plan::new().ring_back().dial(ring(["alice", "bob"]).for_seconds(20)).reject(Cause::NoAnswer))
+//!     }
+//! }
+//!
+//! tandem_function::router!(Office);
+//! ```
+//!
+//! **Keep state in the plan.** The gateway makes a fresh instance for every question: globals, statics and thread-locals
+//! start anew each time. What a function wants to know at its next question about the same call it puts into
+//! [`Plan::with_state`], and finds again in [`Context::state`].
+//!
+//! **Take the time from the context.** [`Context::local_time`] reads `context.now`, which makes a decision repeatable: the same
+//! context and event give the same plan, in a test as on a node.
+//!
+//! The crate compiles natively too, so that a function has ordinary unit tests; see [`testing`].
+
+mod clock;
+mod context;
+mod dial;
+mod plan;
+pub mod testing;
+
+/// What wit-bindgen makes of `wit/voice.wit`. Not for direct use: the crate's root has every type.
+#[doc(hidden)]
+#[allow(unsafe_code, reason = "the generated glue between the component and its host")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "router",
+        additional_derives: [PartialEq, Eq],
+        pub_export_macro: true,
+        default_bindings_module: "tandem_function::bindings",
+    });
+}
+
+pub use bindings::tandem::voice::types::Plan;
+pub use bindings::tandem::voice::types::{
+    Address, AfterAnswer, AudioSource, CallRecord, Cause, ConferenceStep, Consultation, Context, DialOutcome, DialStep,
+    DialStrategy, DialTarget, EnqueueStep, Error, Event, GatherStep, Header, Legs, Outcome, ParkStep, Party, PlayStep,
+    RecordAction, RecordStep, Rejection, Step, TapStep, Tone, TransferKind, TransferStep, Transport, TrunkNumber,
+    Verification, VoicemailStep,
+};
+pub use clock::{LocalTime, Weekday};
+pub use dial::ring;
+
+/// A routing function. [`router!`] makes a component of a type that implements it.
+pub trait Router {
+    /// Says what shall happen to the call: asked when a call comes in, when a plan consults, and when the call has ended (then
+    /// the answer is ignored).
+    ///
+    /// # Errors
+    /// When the function cannot answer. The call goes on with the tenant's default plan, and the failure is shown.
+    fn route(context: Context, event: Event) -> impl Future<Output = Result<Plan, Error>>;
+}
+
+impl Error {
+    /// An error that says, in plain words, why there is no plan.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+}
+
+/// Exports a type that implements [`Router`] as the component's `route`. Once per component, at the root of the crate.
+#[macro_export]
+macro_rules! router {
+    ($router:ident) => {
+        const _: () = {
+            struct Exported;
+
+            impl $crate::bindings::Guest for Exported {
+                async fn route(context: $crate::Context, event: $crate::Event) -> Result<$crate::Plan, $crate::Error> {
+                    <$router as $crate::Router>::route(context, event).await
+                }
+            }
+
+            #[cfg(target_family = "wasm")]
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+        };
+    };
+}
