@@ -1,0 +1,139 @@
+//! `tandem dev`: a whole gateway on this machine, with a demo tenant, that follows the source of a routing function.
+
+mod source;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use tandem_switch::id::{TenantId, UserId};
+
+use crate::config::{self, Config, Secret};
+use crate::control::Demo;
+use crate::gateway::{Gateway, Options};
+use source::FunctionSource;
+
+/// The demo tenant's name.
+const TENANT: &str = "demo";
+
+/// Arguments of `tandem dev`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  tandem dev                                          every call rings whom it dials
+  tandem dev --function functions/front-desk          a Rust crate: built now, and again at every change
+  tandem dev --function router.wasm                   a component: loaded now, and again when it changes
+  tandem dev --user alice --user bob --user carol")]
+pub struct DevArgs {
+    /// The routing function: the folder of a Rust crate, or a component file.
+    #[arg(long, value_name = "PATH")]
+    pub function: Option<PathBuf>,
+    /// TCP address of the softphone page; loopback only.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// UDP (WebTransport) and TCP (WebSocket over TLS) address.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
+    pub media: SocketAddr,
+    /// TCP address of health, metrics and status.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    pub ops: SocketAddr,
+    /// Threads that forward voice; 0: one for each core.
+    #[arg(long, default_value_t = 0)]
+    pub shards: usize,
+    /// Where records and the demo tenant's secret are kept.
+    #[arg(long, value_name = "FOLDER", default_value = "tandem-data")]
+    pub data_dir: PathBuf,
+    /// A demo user; repeat for more.
+    #[arg(long = "user", value_name = "NAME", default_values = ["alice", "bob"])]
+    pub users: Vec<String>,
+    /// What is logged: error, warn, info, debug, trace.
+    #[arg(long, default_value = "warn")]
+    pub log: String,
+}
+
+/// Runs until it is interrupted.
+///
+/// # Errors
+/// When the gateway cannot start; a function that does not build or load is shown and waited for.
+pub async fn run(args: DevArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.listen.ip().is_loopback(),
+        "--listen {}: the demo page signs anybody in, so it may listen on loopback only, such as 127.0.0.1:8080",
+        args.listen
+    );
+    let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
+    let config = configuration(&args)?;
+    let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
+    let demo = Demo { tenant: TenantId::new(TENANT)?, users, secret: config.tenant[0].keys[0].hs256_secret.clone() };
+    let gateway = Gateway::start(config, Options { demo: Some(demo) }).await?;
+    announce(&gateway, &args);
+    let following = source.map(|source| tokio::spawn(watch::follow(source, gateway.deployer(TenantId::new(TENANT)?))));
+    let outcome = gateway.run_until_signal().await;
+    if let Some(following) = following {
+        following.abort();
+    }
+    outcome
+}
+
+fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
+    let secret = demo_secret(&args.data_dir)?;
+    let users = args.users.iter().map(|name| demo_user(name)).collect::<Result<Vec<_>, _>>()?;
+    let key = config::SigningKey { id: Some("demo".to_owned()), hs256_secret: Some(secret), ..Default::default() };
+    let tenant = config::Tenant { name: TENANT.to_owned(), keys: vec![key], users, ..Default::default() };
+    let mut config = Config { tenant: vec![tenant], ..Default::default() };
+    config.node.name = "dev".to_owned();
+    config.media.listen = args.media;
+    config.media.shards = args.shards;
+    config.web.listen = args.media;
+    config.web.plain_listen = Some(args.listen);
+    config.ops.listen = args.ops;
+    config.store.data_dir.clone_from(&args.data_dir);
+    // Interrupting a demo should not make anybody wait.
+    config.drain.seconds = 0;
+    Ok(config)
+}
+
+fn demo_user(name: &str) -> anyhow::Result<config::User> {
+    let user = UserId::new(name).with_context(|| format!("--user {name}"))?;
+    let mut letters = user.as_str().chars();
+    let display_name = letters.next().map(|first| first.to_uppercase().chain(letters).collect());
+    Ok(config::User { name: name.to_owned(), display_name })
+}
+
+/// The demo tenant's secret, made once: tokens stay good when `dev` is started again.
+fn demo_secret(data_dir: &Path) -> anyhow::Result<Secret> {
+    let path = data_dir.join("demo-secret");
+    if let Ok(secret) = std::fs::read_to_string(&path) {
+        return Ok(Secret::new(secret));
+    }
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
+    let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
+    write_private(&path, &secret).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Secret::new(secret))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+fn announce(gateway: &Gateway, args: &DevArgs) {
+    let addresses = gateway.addresses();
+    let page = addresses.plain.unwrap_or(args.listen);
+    println!("\nTandem is up. Open these in two browser tabs and call from one to the other:\n");
+    for user in &args.users {
+        println!("  {user:<8} http://localhost:{}/?user={user}", page.port());
+    }
+    match &args.function {
+        Some(path) => println!("\nCalls are routed by {}; save a change and the next call runs it.", path.display()),
+        None => println!("\nCalls ring whom they dial; give --function PATH to route them with your own function."),
+    }
+    println!("Health, metrics, live calls: http://{}/status.json   Records: tandem records --data-dir {}", addresses.ops, args.data_dir.display());
+    println!("Stop with Ctrl-C.\n");
+}
