@@ -5,6 +5,8 @@
 
 use bytes::{BufMut, BytesMut};
 
+use crate::time::Instant;
+
 /// The payload type that Tandem's clients use for Opus: the dynamic one that browsers use.
 pub const OPUS_PAYLOAD_TYPE: u8 = 111;
 
@@ -224,4 +226,10 @@ impl Header {
             out.put_slice(&[AUDIO_LEVEL_EXTENSION << 4, level.to_byte(), 0, 0]);
         }
     }
+}
+
+/// Monotonic time in units of the Opus clock; does not wrap.
+pub(super) fn ticks_at(now: Instant) -> i64 {
+    let micros = now.as_micros();
+    (micros / 125 * 6 + micros % 125 * 6 / 125) as i64
 }
