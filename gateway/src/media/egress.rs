@@ -1,0 +1,64 @@
+//! A listener's way out, as a talker's forwarding table holds it.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Where a link's voice goes. May be used from any shard.
+#[derive(Clone, Debug)]
+pub(crate) enum Egress {
+    /// A QUIC connection's datagrams.
+    Quic(quinn::Connection),
+    /// A WebSocket's queue of binary messages.
+    Websocket(mpsc::Sender<Bytes>),
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// It is on its way.
+    Sent,
+    /// It is on its way, and an older one that was waiting is lost.
+    Displaced,
+    /// The queue is full, or the peer takes none of this size: it is lost.
+    Refused,
+    /// The listener's connection is over.
+    Gone,
+}
+
+impl Egress {
+    /// Sends these very bytes, or drops them; never waits.
+    pub(crate) fn send(&self, datagram: Bytes) -> Departure {
+        match self {
+            Self::Quic(connection) => {
+                let fits = datagram.len() <= connection.datagram_send_buffer_space();
+                match connection.send_datagram(datagram) {
+                    Ok(()) if fits => Departure::Sent,
+                    Ok(()) => Departure::Displaced,
+                    Err(quinn::SendDatagramError::ConnectionLost(_)) => Departure::Gone,
+                    Err(_) => Departure::Refused,
+                }
+            }
+            Self::Websocket(queue) => match queue.try_send(datagram) {
+                Ok(()) => Departure::Sent,
+                Err(TrySendError::Full(_)) => Departure::Refused,
+                Err(TrySendError::Closed(_)) => Departure::Gone,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_refuses_and_a_closed_one_is_gone() {
+        let (queue, receiver) = mpsc::channel(1);
+        let egress = Egress::Websocket(queue);
+        assert_eq!(egress.send(Bytes::from_static(b"one")), Departure::Sent);
+        assert_eq!(egress.send(Bytes::from_static(b"two")), Departure::Refused);
+        drop(receiver);
+        assert_eq!(egress.send(Bytes::from_static(b"three")), Departure::Gone);
+    }
+}

@@ -1,0 +1,271 @@
+//! One shard: a thread with its socket, endpoint, links and forwarding tables.
+//!
+//! Everything here runs on that one thread; what is shared inside is `Rc` and `RefCell`. In: packets, and the driver's
+//! [`Command`]s. Out: [`super::LinkEvent`]s.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use axum::extract::ws::WebSocket;
+use quinn::{Endpoint, Incoming, VarInt};
+use tandem_switch::exchange::Gate;
+use tandem_switch::id::{FlowId, LinkId};
+use tandem_switch::media::forward::LinkFlows;
+use tandem_switch::media::stats::Reception;
+use tandem_switch::signal::GoodbyeReason;
+use tandem_switch::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument as _;
+
+use super::egress::Egress;
+use super::link::{Directory, LinkEvent, link_number, within};
+use super::metrics::{MediaMetrics, PacketCounters};
+use super::{limits, websocket, webtransport};
+
+/// What the driver asks of a shard. Carried out in the order of asking.
+pub(crate) enum Command {
+    /// Make or change a route.
+    Route { from: LinkId, flow: FlowId, egress: Egress, gate: Gate },
+    /// End a route and give its counters; the answer is dropped when there is none.
+    Unroute { from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception> },
+    /// Give the counters of all routes.
+    Measure { answer: oneshot::Sender<Vec<(LinkId, FlowId, Reception)>> },
+    /// Make a link of a WebSocket.
+    Adopt { socket: Box<WebSocket> },
+    /// Say goodbye to all and end the thread.
+    Stop,
+}
+
+/// A link's place in the forwarding table.
+struct Place {
+    flows: Rc<RefCell<LinkFlows<Egress>>>,
+    /// When the link was lost; its counters are kept for a while.
+    lost_at: Option<Instant>,
+}
+
+/// What a shard's tasks share.
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) started: std::time::Instant,
+    pub(crate) links_max: usize,
+    pub(crate) events: mpsc::Sender<LinkEvent>,
+    pub(crate) directory: Directory,
+    pub(crate) metrics: MediaMetrics,
+    pub(crate) counters: PacketCounters,
+    places: RefCell<HashMap<LinkId, Place>>,
+    links_counted: Cell<u64>,
+    handshakes: Cell<usize>,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        index: usize,
+        started: std::time::Instant,
+        links_max: usize,
+        events: mpsc::Sender<LinkEvent>,
+        directory: Directory,
+        metrics: MediaMetrics,
+    ) -> Self {
+        Self {
+            index,
+            started,
+            links_max,
+            events,
+            directory,
+            metrics,
+            counters: PacketCounters::default(),
+            places: RefCell::default(),
+            links_counted: Cell::new(0),
+            handshakes: Cell::new(0),
+        }
+    }
+
+    /// Time since all shards' common start.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn next_link(&self) -> LinkId {
+        self.links_counted.set(self.links_counted.get() + 1);
+        link_number(self.index, self.links_counted.get())
+    }
+
+    /// Gives a new link its place.
+    pub(crate) fn attach(&self, link: LinkId) -> Rc<RefCell<LinkFlows<Egress>>> {
+        let flows = Rc::default();
+        self.places.borrow_mut().insert(link, Place { flows: Rc::clone(&flows), lost_at: None });
+        flows
+    }
+
+    /// Marks a link as lost; its place stays while there are counters to ask for.
+    pub(crate) fn detach(&self, link: LinkId) {
+        let mut places = self.places.borrow_mut();
+        let Some(place) = places.get_mut(&link) else { return };
+        place.lost_at = Some(self.now());
+        if place.flows.borrow().is_empty() {
+            places.remove(&link);
+        }
+    }
+
+    fn route(&self, from: LinkId, flow: FlowId, egress: Egress, gate: Gate) {
+        let places = self.places.borrow();
+        let Some(place) = places.get(&from).filter(|place| place.lost_at.is_none()) else { return };
+        if let Err(error) = place.flows.borrow_mut().route(flow, egress, gate) {
+            tracing::error!(link = from.0, flow = flow.0, %error, "a route could not be made");
+        }
+    }
+
+    fn unroute(&self, from: LinkId, flow: FlowId) -> Option<Reception> {
+        let mut places = self.places.borrow_mut();
+        let place = places.get(&from)?;
+        let reception = place.flows.borrow_mut().unroute(flow);
+        if place.lost_at.is_some() && place.flows.borrow().is_empty() {
+            places.remove(&from);
+        }
+        reception
+    }
+
+    fn measure(&self) -> Vec<(LinkId, FlowId, Reception)> {
+        let places = self.places.borrow();
+        let of_link = |(&link, place): (&LinkId, &Place)| {
+            let flows = place.flows.borrow();
+            flows.receptions().map(|(flow, reception)| (link, flow, reception)).collect::<Vec<_>>()
+        };
+        places.iter().flat_map(of_link).collect()
+    }
+
+    /// What is done once a second: counters out, forgotten places away.
+    fn tidy(&self) {
+        self.counters.flush(&self.metrics);
+        let now = self.now();
+        self.places
+            .borrow_mut()
+            .retain(|_, place| place.lost_at.is_none_or(|lost_at| now.since(lost_at) < limits::COUNTERS_GRACE));
+    }
+
+    /// Counts a handshake for as long as the guard lives.
+    pub(crate) fn begin_handshake(self: &Rc<Self>) -> HandshakeGuard {
+        self.handshakes.set(self.handshakes.get() + 1);
+        HandshakeGuard(Rc::clone(self))
+    }
+}
+
+/// One handshake that is under way.
+pub(crate) struct HandshakeGuard(Rc<Shard>);
+
+impl Drop for HandshakeGuard {
+    fn drop(&mut self) {
+        self.0.handshakes.set(self.0.handshakes.get() - 1);
+    }
+}
+
+/// The shard's loop and the tasks that it holds: one for each link.
+pub(crate) struct ShardLoop {
+    shard: Rc<Shard>,
+    endpoint: Endpoint,
+    links: JoinSet<()>,
+}
+
+impl ShardLoop {
+    pub(crate) fn new(shard: Shard, endpoint: Endpoint) -> Self {
+        Self { shard: Rc::new(shard), endpoint, links: JoinSet::new() }
+    }
+
+    /// Runs until it is told to stop, or until nobody can tell it anything any more.
+    ///
+    /// Cancellation safety: every branch of the `select!` is a queue's `recv`, an `accept`, a `JoinSet`'s `join_next` or a tick.
+    pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut tidying = tokio::time::interval(limits::METRICS_INTERVAL);
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    None | Some(Command::Stop) => break,
+                    Some(command) => self.obey(command),
+                },
+                Some(incoming) = self.endpoint.accept() => self.admit(incoming),
+                Some(ended) = self.links.join_next(), if !self.links.is_empty() => report_panic(ended),
+                _ = tidying.tick() => self.shard.tidy(),
+            }
+        }
+        self.stop(commands).await;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Route { from, flow, egress, gate } => self.shard.route(from, flow, egress, gate),
+            Command::Unroute { from, flow, answer } => {
+                if let Some(reception) = self.shard.unroute(from, flow) {
+                    let _ = answer.send(reception);
+                }
+            }
+            Command::Measure { answer } => {
+                let _ = answer.send(self.shard.measure());
+            }
+            Command::Adopt { socket } => self.adopt(*socket),
+            Command::Stop => {}
+        }
+    }
+
+    fn admit(&mut self, incoming: Incoming) {
+        let handshakes = self.shard.handshakes.get();
+        if self.links.len() >= self.shard.links_max || handshakes >= limits::HANDSHAKES_MAX {
+            self.shard.metrics.count_failed_handshake("overloaded");
+            return incoming.refuse();
+        }
+        if handshakes >= limits::HANDSHAKES_UNPROVEN_MAX && incoming.may_retry() {
+            // The client comes again with a token, or was never there.
+            let _ = incoming.retry();
+            return;
+        }
+        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "webtransport");
+        self.links.spawn_local(webtransport::serve(Rc::clone(&self.shard), incoming).instrument(span));
+    }
+
+    fn adopt(&mut self, socket: WebSocket) {
+        if self.links.len() >= self.shard.links_max {
+            self.shard.metrics.count_failed_handshake("overloaded");
+            return;
+        }
+        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "websocket");
+        self.links.spawn_local(websocket::serve(Rc::clone(&self.shard), socket).instrument(span));
+    }
+
+    /// Says goodbye to every link and waits, within bounds, until all are gone. Counters are answered to the last.
+    async fn stop(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.endpoint.set_server_config(None);
+        self.shard.directory.close_shard(self.shard.index, GoodbyeReason::Shutdown);
+        let farewell = async {
+            loop {
+                tokio::select! {
+                    ended = self.links.join_next() => match ended {
+                        Some(ended) => report_panic(ended),
+                        None => break,
+                    },
+                    Some(command) = commands.recv() => match command {
+                        Command::Unroute { from, flow, answer } => {
+                            if let Some(reception) = self.shard.unroute(from, flow) {
+                                let _ = answer.send(reception);
+                            }
+                        }
+                        Command::Route { .. } | Command::Measure { .. } | Command::Adopt { .. } | Command::Stop => {}
+                    },
+                }
+            }
+        };
+        let _ = within(limits::STOP_TIMEOUT, farewell).await;
+        self.links.shutdown().await;
+        self.endpoint.close(VarInt::from_u32(0), b"shutdown");
+        let _ = within(limits::GOODBYE_TIMEOUT, self.endpoint.wait_idle()).await;
+        self.shard.counters.flush(&self.shard.metrics);
+    }
+}
+
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a link's task panicked");
+    }
+}
