@@ -1,0 +1,60 @@
+//! Voice: what is said and what is heard. 48 kHz mono, in frames of 20 ms.
+
+#[cfg(feature = "devices")]
+mod devices;
+mod ogg_opus;
+mod receiver;
+mod resample;
+mod sender;
+mod sink;
+mod source;
+mod wav;
+
+pub use receiver::VoiceReceiver;
+pub use sender::{SenderOptions, Sent, VoiceSender};
+pub use sink::Sink;
+pub use source::Source;
+
+/// Samples a second.
+pub const SAMPLE_HZ: u32 = 48_000;
+
+/// Samples of one frame of 20 ms.
+pub const FRAME_SAMPLES: usize = 960;
+
+/// One frame of 20 ms.
+pub type Frame = [i16; FRAME_SAMPLES];
+
+/// What can go wrong with sound.
+#[derive(Debug, thiserror::Error)]
+pub enum VoiceError {
+    /// A file cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file is longer than is played.
+    #[error("{0}: longer than one hour")]
+    TooLong(String),
+    /// A file's name does not say what it is.
+    #[error("{0}: a sound file ends in .wav, .opus or .ogg")]
+    UnknownFormat(String),
+    /// The codec refused.
+    #[error("Opus: {0}")]
+    Codec(#[from] opus::Error),
+    /// A sound device cannot be used.
+    #[error("sound device: {0}")]
+    Device(String),
+    /// The gateway named a flow that cannot be.
+    #[error("flow {0} is not possible")]
+    ImpossibleFlow(u32),
+    /// Too many flows are received at once.
+    #[error("too many calls are heard at once")]
+    TooManyFlows,
+}
+
+pub(crate) fn file_error(path: &std::path::Path, reason: impl ToString) -> VoiceError {
+    VoiceError::File { path: path.display().to_string(), reason: reason.to_string() }
+}

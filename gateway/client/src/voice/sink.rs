@@ -1,0 +1,94 @@
+//! What is heard goes to a file, to the program, to a loudspeaker, or nowhere.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{Frame, VoiceError, ogg_opus, wav};
+
+/// Where what is heard goes.
+pub struct Sink(Kind);
+
+enum Kind {
+    Nowhere,
+    Wav(Box<wav::Recording>),
+    OggOpus(Box<ogg_opus::Recording>),
+    Frames(mpsc::Sender<Box<Frame>>),
+    #[cfg(feature = "devices")]
+    Loudspeaker(super::devices::Loudspeaker),
+}
+
+impl Sink {
+    /// Nowhere; it is only counted.
+    pub fn nowhere() -> Self {
+        Self(Kind::Nowhere)
+    }
+
+    /// To a file: WAV as it is heard, or Ogg Opus with the packets as they came.
+    ///
+    /// # Errors
+    /// When it cannot be created, or its name does not say what it is.
+    pub fn file(path: &Path) -> Result<Self, VoiceError> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("wav") => Ok(Self(Kind::Wav(Box::new(wav::Recording::create(path)?)))),
+            Some("opus" | "ogg") => Ok(Self(Kind::OggOpus(Box::new(ogg_opus::Recording::create(path)?)))),
+            _ => Err(VoiceError::UnknownFormat(path.display().to_string())),
+        }
+    }
+
+    /// To the program, frame by frame, at the pace of playout. Frames that find the channel full are dropped.
+    pub fn frames(sender: mpsc::Sender<Box<Frame>>) -> Self {
+        Self(Kind::Frames(sender))
+    }
+
+    /// To this machine's default loudspeaker.
+    ///
+    /// # Errors
+    /// When there is none.
+    #[cfg(feature = "devices")]
+    pub fn loudspeaker() -> Result<Self, VoiceError> {
+        Ok(Self(Kind::Loudspeaker(super::devices::Loudspeaker::open()?)))
+    }
+
+    /// Whether packets are wanted as they came, and no decoding.
+    pub(super) fn wants_packets(&self) -> bool {
+        matches!(self.0, Kind::OggOpus(_))
+    }
+
+    /// Takes a packet, or `None` for one that was lost; only when packets are wanted.
+    pub(super) fn packet(&mut self, packet: Option<Bytes>) -> Result<(), VoiceError> {
+        match (&mut self.0, packet) {
+            (Kind::OggOpus(recording), Some(packet)) => recording.write(packet),
+            (Kind::OggOpus(recording), None) => recording.lost(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a frame of sound.
+    pub(super) fn frame(&mut self, frame: &Frame) -> Result<(), VoiceError> {
+        match &mut self.0 {
+            Kind::Nowhere | Kind::OggOpus(_) => {}
+            Kind::Wav(recording) => recording.write(frame)?,
+            Kind::Frames(frames) => {
+                if frames.try_send(Box::new(*frame)).is_err() {
+                    tracing::trace!("a frame that nobody took");
+                }
+            }
+            #[cfg(feature = "devices")]
+            Kind::Loudspeaker(loudspeaker) => loudspeaker.write(frame),
+        }
+        Ok(())
+    }
+
+    /// Finishes the file, if it is one.
+    pub(super) fn finish(self) -> Result<(), VoiceError> {
+        match self.0 {
+            Kind::Wav(recording) => recording.finish(),
+            Kind::OggOpus(recording) => recording.finish(),
+            Kind::Nowhere | Kind::Frames(_) => Ok(()),
+            #[cfg(feature = "devices")]
+            Kind::Loudspeaker(_) => Ok(()),
+        }
+    }
+}
