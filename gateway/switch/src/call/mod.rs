@@ -1,1 +1,484 @@
-//! (being written)
+//! One call: its plan, where in the plan it is, and its legs.
+//!
+//! A pure machine: `handle(now, Input)`, drain `poll() -> Option<Output>`, `poll_timeout()`. It knows sessions by name only; what
+//! links they have, how their events are numbered and which flows carry the voice is the exchange's business.
+//!
+//! ```text
+//! Deciding ──plan──▶ (next step) ──dial──▶ Dialling ──answer──▶ Talking ──▶ Over
+//!    ▲                │   ▲  │                │ nobody             │ callee hangs up, `go-on`
+//!    └────consult─────┘   │  └─pause─▶ Pausing│                    │
+//!                         └───────────────────┴────────────────────┘
+//! ```
+//!
+//! Rules that hold in every state:
+//! - the caller hanging up ends the call: `cancelled` when nobody ever answered, else `normal`;
+//! - a session that is told `incoming` is told `ended` exactly once for it; a later dial of the same call may ring it anew;
+//! - the end tells everybody who is still a party, then gives [`Output::Record`], exactly once, and asks nothing afterwards but
+//!   the function's own accounting ([`Event::Ended`]), if a function ever answered for this call.
+
+mod consult;
+mod dial;
+mod talk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::call::consult::Consultations;
+use crate::call::dial::Dialling;
+use crate::call::talk::Talk;
+use crate::cause::Cause;
+use crate::event::{Event, Header, Outcome, Transport};
+use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan, Timer};
+use crate::id::{CallId, SessionId, TenantId, UserId};
+use crate::media::stats::Reception;
+use crate::plan::{Accepted, Action};
+use crate::record::{CallRecord, EndedBy};
+use crate::signal::{ErrorCode, Happening};
+use crate::time::{Instant, WallClock};
+
+/// Who calls, and how they reached the gateway.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The session that sent the invitation.
+    pub session: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// The name to show.
+    pub name: Option<String>,
+    /// What the session runs on.
+    pub transport: Transport,
+}
+
+/// An invitation: what a call begins with.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// The call's name.
+    pub call: CallId,
+    /// Whose call it is.
+    pub tenant: TenantId,
+    /// Who calls.
+    pub caller: Caller,
+    /// What was dialled.
+    pub to: String,
+    /// What the caller sent along.
+    pub headers: Vec<Header>,
+    /// What happens when the function fails, as the tenant's settings are when the call begins.
+    pub default_plan: Arc<DefaultPlan>,
+}
+
+/// What a call is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The function answered question number `.0`, or failed to.
+    Planned(u32, Box<Result<Answer, ConsultFailure>>),
+    /// The answer to [`Output::Find`]: each user with what there is of them.
+    Found(Vec<(UserId, Found)>),
+    /// A party did something.
+    Party(SessionId, Deed),
+    /// A session is over.
+    Gone(SessionId, Gone),
+    /// The node stops.
+    Shutdown,
+}
+
+/// What a party may do to a call.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Takes it.
+    Answer,
+    /// Refuses it.
+    Decline(Cause),
+    /// Leaves it.
+    Hangup,
+    /// Holds.
+    Hold,
+    /// Holds no more.
+    Resume,
+    /// Is not to be heard.
+    Mute,
+    /// Is to be heard again.
+    Unmute,
+    /// Presses keys; checked already.
+    Dtmf(String),
+    /// Says how well the other party is heard.
+    Report(Reception),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// Its client said `bye`: as if it hung up.
+    Bye,
+    /// Its link was lost and did not come back, or its token expired.
+    Lost,
+}
+
+/// What there is of a dialled user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Devices to ring; at least one.
+    Devices(Vec<SessionId>),
+    /// The tenant has no such user.
+    Unknown,
+    /// No device that takes calls is connected.
+    Away,
+    /// Every device is a party of as many calls as it may be.
+    Full,
+}
+
+/// What the exchange must do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Ask the function.
+    Consult(Box<Consult>),
+    /// Say what there is of these users, with [`Input::Found`], at once.
+    Find(Vec<UserId>),
+    /// Tell a party.
+    Tell(SessionId, Happening),
+    /// Allot flows, tell both parties `connected` and route their voices.
+    Connect {
+        /// Who answered.
+        callee: SessionId,
+    },
+    /// Whose voice passes has changed; see [`Call::passes`].
+    Gates,
+    /// Stop both voices.
+    Disconnect,
+    /// The call is over.
+    Record(Box<CallRecord>),
+}
+
+/// Why a party's deed is refused; nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of error.
+    pub code: ErrorCode,
+    /// What was wrong and what would be right.
+    pub message: String,
+}
+
+/// One side of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Who called.
+    Caller,
+    /// Who answered.
+    Callee,
+}
+
+impl Side {
+    /// Both, the caller first.
+    pub const BOTH: [Self; 2] = [Self::Caller, Self::Callee];
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum State {
+    /// The function is asked.
+    Deciding,
+    /// A pause step, until then.
+    Pausing(Instant),
+    /// Devices ring.
+    Dialling(Dialling),
+    /// Voice flows.
+    Talking(Talk),
+    /// Nothing more happens.
+    Over,
+}
+
+/// What a session is to a call.
+enum Role {
+    Talking(Side),
+    Waiting,
+    Ringing,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    invitation: Invitation,
+    clock: WallClock,
+    started: Instant,
+    state: State,
+    since: Instant,
+    plan: Accepted,
+    /// The next step of `plan`.
+    cursor: usize,
+    /// What the last step brought.
+    outcome: Outcome,
+    /// What the last dial brought; what the call ends with when the plan does.
+    last_dial: Option<Cause>,
+    consultations: Consultations,
+    /// Whether the caller was told `ringing` since the beginning or since the last `disconnected`.
+    told_ringing: bool,
+    /// The caller's mute outlasts a dial: whoever is connected next must not hear what was not meant to be heard.
+    caller_muted: bool,
+    ringing_at: Option<Instant>,
+    answered_at: Option<Instant>,
+    answered_by: Option<UserId>,
+    outputs: VecDeque<Output>,
+}
+
+impl Call {
+    /// Begins a call: asks the function where it shall go.
+    pub fn new(now: Instant, clock: WallClock, invitation: Invitation) -> Self {
+        let mut call = Self {
+            invitation,
+            clock,
+            started: now,
+            state: State::Deciding,
+            since: now,
+            plan: Accepted { steps: Vec::new(), state: Vec::new() },
+            cursor: 0,
+            outcome: Outcome::None,
+            last_dial: None,
+            consultations: Consultations::default(),
+            told_ringing: false,
+            caller_muted: false,
+            ringing_at: None,
+            answered_at: None,
+            answered_by: None,
+            outputs: VecDeque::new(),
+        };
+        call.ask(now, "incoming", Event::Incoming);
+        call
+    }
+
+    /// Takes one input.
+    ///
+    /// # Errors
+    /// When a party's deed does not fit the state; nothing has changed then.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Result<(), Refusal> {
+        match input {
+            Input::Party(session, deed) => return self.party(now, session, deed),
+            Input::Planned(number, answer) => self.planned(now, number, *answer),
+            Input::Found(found) => self.found(now, found),
+            Input::Gone(session, gone) => self.gone(now, session, gone),
+            Input::Shutdown => self.end(now, Cause::Shutdown, EndedBy::Gateway, None),
+        }
+        Ok(())
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Call::handle_timeout`] is due next, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        let call = self.invitation.call;
+        match &self.state {
+            State::Deciding => Some((self.consultations.deadline(), Timer::Consult(call))),
+            State::Pausing(until) => Some((*until, Timer::Pause(call))),
+            State::Dialling(dialling) => dialling.deadline().map(|at| (at, Timer::Ring(call))),
+            State::Talking(talk) => Some((talk.until, Timer::TimeLimit(call))),
+            State::Over => None,
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|(at, _)| at > now) {
+            return;
+        }
+        match self.state {
+            State::Deciding => self.decision_overdue(now),
+            State::Pausing(_) => self.advance(now),
+            State::Dialling(_) => self.rung_out(now),
+            State::Talking(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
+            State::Over => {}
+        }
+    }
+
+    fn party(&mut self, now: Instant, session: SessionId, deed: Deed) -> Result<(), Refusal> {
+        let Some(role) = self.role(session) else {
+            return Err(no_such_call());
+        };
+        match (role, deed) {
+            (Role::Ringing, Deed::Answer) => self.answered(now, session),
+            (Role::Ringing, Deed::Decline(cause)) => self.leg_failed(now, session, cause),
+            (Role::Ringing, Deed::Hangup) => self.leg_failed(now, session, Cause::Declined),
+            (Role::Ringing, _) => return Err(wrong_state("this call rings here; `answer` or `decline` it first")),
+            (_, Deed::Answer | Deed::Decline(_)) => {
+                return Err(wrong_state("this call does not ring here; `hangup` ends it"));
+            }
+            (Role::Talking(side), Deed::Hangup) => self.hung_up(now, side),
+            (Role::Waiting, Deed::Hangup) => self.caller_left(now),
+            (Role::Talking(side), Deed::Mute) => self.mute(side, true),
+            (Role::Talking(side), Deed::Unmute) => self.mute(side, false),
+            (Role::Waiting, Deed::Mute) => self.caller_muted = true,
+            (Role::Waiting, Deed::Unmute) => self.caller_muted = false,
+            (Role::Talking(side), Deed::Hold) => self.hold(side, true),
+            (Role::Talking(side), Deed::Resume) => self.hold(side, false),
+            (Role::Talking(side), Deed::Dtmf(digits)) => self.tell_side(side.other(), Happening::Dtmf { digits }),
+            (Role::Talking(side), Deed::Report(reception)) => self.report(side, reception),
+            (Role::Waiting, Deed::Hold | Deed::Resume | Deed::Dtmf(_) | Deed::Report(_)) => {
+                return Err(wrong_state("nobody is connected yet; wait for `connected`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self, session: SessionId) -> Option<Role> {
+        let is_caller = session == self.invitation.caller.session;
+        match &self.state {
+            State::Over => None,
+            State::Talking(_) if is_caller => Some(Role::Talking(Side::Caller)),
+            State::Talking(talk) if session == talk.callee => Some(Role::Talking(Side::Callee)),
+            _ if is_caller => Some(Role::Waiting),
+            State::Dialling(dialling) if dialling.rings(session) => Some(Role::Ringing),
+            _ => None,
+        }
+    }
+
+    fn gone(&mut self, now: Instant, session: SessionId, gone: Gone) {
+        let Some(role) = self.role(session) else { return };
+        match (role, gone) {
+            (Role::Ringing, Gone::Bye) => self.leg_failed(now, session, Cause::Declined),
+            (Role::Ringing, Gone::Lost) => self.leg_failed(now, session, Cause::Unreachable),
+            (Role::Talking(side), Gone::Bye) => self.hung_up(now, side),
+            (Role::Waiting, Gone::Bye) => self.caller_left(now),
+            (Role::Talking(_) | Role::Waiting, Gone::Lost) => {
+                self.end(now, Cause::ConnectionLost, EndedBy::Gateway, None);
+            }
+        }
+    }
+
+    fn caller_left(&mut self, now: Instant) {
+        let cause = if self.answered_at.is_some() { Cause::Normal } else { Cause::Cancelled };
+        self.end(now, cause, EndedBy::Caller, None);
+    }
+
+    /// Carries out steps until one has to wait for something.
+    fn advance(&mut self, now: Instant) {
+        while let Some(action) = self.plan.steps.get(self.cursor).cloned() {
+            self.cursor += 1;
+            match action {
+                Action::RingBack => {
+                    self.outcome = Outcome::None;
+                    self.tell_ringing();
+                }
+                Action::Pause(pause) => {
+                    self.outcome = Outcome::None;
+                    return self.enter(now, State::Pausing(now + pause));
+                }
+                Action::Dial(dial) => return self.dial(now, dial),
+                Action::Reject { cause, reason } => return self.end(now, cause, EndedBy::Plan, reason),
+                Action::Hangup(cause) => return self.end(now, cause, EndedBy::Plan, None),
+                Action::Consult(tag) => return self.ask_again(now, tag),
+            }
+        }
+        self.end(now, self.last_dial.unwrap_or(Cause::NoRoute), EndedBy::Plan, None);
+    }
+
+    fn enter(&mut self, now: Instant, state: State) {
+        self.state = state;
+        self.since = now;
+    }
+
+    fn tell(&mut self, session: SessionId, what: Happening) {
+        self.outputs.push_back(Output::Tell(session, what));
+    }
+
+    fn tell_ringing(&mut self) {
+        if !self.told_ringing {
+            self.told_ringing = true;
+            self.tell(self.invitation.caller.session, Happening::Ringing);
+        }
+    }
+
+    /// Ends the call for everybody. The one place where a call becomes over.
+    fn end(&mut self, now: Instant, cause: Cause, by: EndedBy, reason: Option<String>) {
+        let ended = |cause| Happening::Ended { cause, reason: None };
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Over => return,
+            State::Deciding => self.consultations.unanswered(now),
+            State::Pausing(_) => {}
+            State::Dialling(dialling) => {
+                for session in dialling.into_ringing() {
+                    self.tell(session, ended(cause));
+                }
+            }
+            State::Talking(talk) => {
+                self.outputs.push_back(Output::Disconnect);
+                self.tell(talk.callee, ended(cause));
+            }
+        }
+        self.since = now;
+        self.tell(self.invitation.caller.session, Happening::Ended { cause, reason });
+        self.account(now, cause, by);
+    }
+
+    fn account(&mut self, now: Instant, cause: Cause, by: EndedBy) {
+        let record = CallRecord {
+            call: self.invitation.call,
+            tenant: self.invitation.tenant.clone(),
+            from: self.invitation.caller.user.clone(),
+            to: self.invitation.to.clone(),
+            transport: self.invitation.caller.transport,
+            started_at: self.clock.at(self.started),
+            ringing_at: self.ringing_at.map(|at| self.clock.at(at)),
+            answered_at: self.answered_at.map(|at| self.clock.at(at)),
+            ended_at: self.clock.at(now),
+            answered_by: self.answered_by.clone(),
+            cause,
+            ended_by: by,
+            consultations: self.consultations.take_records(),
+            voice: Vec::new(),
+        };
+        let ended = self.consultations.version().is_some().then(|| self.ended_event(&record));
+        self.outputs.push_back(Output::Record(Box::new(record)));
+        if let Some(event) = ended {
+            self.put_question(now, event);
+        }
+    }
+}
+
+/// What a call shows to the exchange and to a status page.
+impl Call {
+    /// What the call began with.
+    pub fn invitation(&self) -> &Invitation {
+        &self.invitation
+    }
+
+    /// Whether nothing more happens to it.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking` or `over`.
+    pub fn state_word(&self) -> &'static str {
+        match self.state {
+            State::Deciding => "deciding",
+            State::Pausing(_) => "pausing",
+            State::Dialling(_) => "ringing",
+            State::Talking(_) => "talking",
+            State::Over => "over",
+        }
+    }
+
+    /// Since when it is in that state.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+}
+
+/// What a session is told about a call that it is no party of (or that does not exist: it cannot learn which).
+pub(crate) fn no_such_call() -> Refusal {
+    let message =
+        "this session is no party of such a call: it is over, was answered elsewhere, or never was".to_owned();
+    Refusal { code: ErrorCode::NoSuchCall, message }
+}
+
+fn wrong_state(message: &str) -> Refusal {
+    Refusal { code: ErrorCode::WrongState, message: message.to_owned() }
+}

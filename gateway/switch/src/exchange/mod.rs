@@ -3,254 +3,168 @@
 //! `handle(now, Input)`, drain `poll() -> Option<Output>`, `poll_timeout() -> Option<(Instant, Timer)>`, then
 //! `handle_timeout(now)`. It knows who is connected over which link, which call each session is a party of, and what every party
 //! has to be told. It does not know sockets, tokens' signatures, Wasm or storage: the shell does what the outputs say.
+//!
+//! What happens within one call is [`crate::call::Call`]'s business; here are sessions and their resumption, the numbering of
+//! events, flows and routes, presence, and limits. Nothing of one tenant is ever seen or touched by another: users are looked up
+//! within the tenant of the asking session, and calls are reached only through the session that is a party of them.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+mod attach;
+mod calls;
+mod interface;
+mod messages;
+mod presence;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
+mod voice;
 
-use crate::event::{Context, Event, Transport};
-use crate::id::{CallId, FlowId, LinkId, TenantId, UserId};
-use crate::limits;
-use crate::media::stats::Reception;
-use crate::plan::{Accepted, Plan};
-use crate::record::CallRecord;
-use crate::signal::{ClientMessage, DecodeError, GoodbyeReason, Hello, ServerMessage};
-use crate::token::{Identity, TokenError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What the exchange is told.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A tenant's settings are new or changed.
-    Tenant {
-        /// Whose.
-        tenant: TenantId,
-        /// All of them.
-        settings: Box<TenantSettings>,
-    },
-    /// A link said `hello` with a good token.
-    Attach {
-        /// The link; the shell never uses its number again.
-        link: LinkId,
-        /// What it runs on.
-        transport: Transport,
-        /// What the token proved.
-        identity: Box<Identity>,
-        /// The message; its token is not looked at.
-        hello: Box<Hello>,
-    },
-    /// A message other than `hello` and `renew` came in.
-    Message {
-        /// Over which link.
-        link: LinkId,
-        /// What it says.
-        message: Box<ClientMessage>,
-    },
-    /// A `renew` came in and its token was checked.
-    Renew {
-        /// Over which link.
-        link: LinkId,
-        /// What the check brought.
-        token: Box<Result<Identity, TokenError>>,
-    },
-    /// A line came in that is no message.
-    Undecodable {
-        /// Over which link.
-        link: LinkId,
-        /// What is wrong with it.
-        error: DecodeError,
-    },
-    /// A link is gone.
-    Lost {
-        /// Which.
-        link: LinkId,
-    },
-    /// The function answered, or failed to.
-    Planned {
-        /// Which call.
-        call: CallId,
-        /// Which question, of [`Consult::consultation`].
-        consultation: u32,
-        /// The answer.
-        answer: Box<Result<Answer, ConsultFailure>>,
-    },
-    /// What the gateway received so far of a routed flow.
-    Measured {
-        /// The talker's link.
-        from: LinkId,
-        /// The flow.
-        flow: FlowId,
-        /// Counters since the route was made.
-        reception: Reception,
-    },
-    /// The node is going to stop: no new sessions and calls.
-    Drain,
-    /// The node stops now: every call ends with [`Cause::Shutdown`], every session with `goodbye`.
-    Shutdown,
-}
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// What a function answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// What to do; not yet checked.
-    pub plan: Plan,
-    /// The version that answered.
-    pub version: String,
-}
+use crate::call::Gone;
+use crate::id::{CallId, LinkId, SessionId, TenantId, UserId};
+use crate::signal::{GoodbyeReason, ServerMessage};
+use crate::time::{Instant, WallClock};
 
-/// Why a function gave no plan. The call goes on with the tenant's default plan.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConsultFailure {
-    /// The tenant has none.
-    #[error("the tenant has no function")]
-    NoFunction,
-    /// It trapped.
-    #[error("the function trapped: {0}")]
-    Trapped(String),
-    /// It ran longer than it may.
-    #[error("the function did not answer within {0:?}")]
-    DeadlineExceeded(Duration),
-    /// It wanted more memory than it may have.
-    #[error("the function wanted more memory than its limit of {0} bytes")]
-    OutOfMemory(u64),
-    /// Its answer was too large.
-    #[error("the function's answer was too large: {0}")]
-    AnswerTooLarge(String),
-    /// It answered with its own error.
-    #[error("the function answered with an error: {0}")]
-    Refused(String),
-    /// Too many invocations are under way.
-    #[error("too many invocations are under way")]
-    Overloaded,
-    /// The host failed.
-    #[error("the function host failed: {0}")]
-    Host(String),
-}
+use self::calls::LiveEntry;
+pub use self::interface::{Answer, Consult, ConsultFailure, DefaultPlan, Gate, Input, Output, TenantSettings, Timer};
+use self::presence::Tenant;
+use self::session::Session;
+pub use self::status::{Counts, LiveCall};
+use self::voice::Flows;
 
-/// What the shell must do.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Send a message.
-    Send {
-        /// Over which link.
-        link: LinkId,
-        /// What.
-        message: Box<ServerMessage>,
-    },
-    /// Send `goodbye` and close.
-    Close {
-        /// Which link.
-        link: LinkId,
-        /// Why.
-        reason: GoodbyeReason,
-    },
-    /// Ask the function. For [`Event::Ended`] the answer is ignored.
-    Consult(Box<Consult>),
-    /// Forward a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters.
-    Route {
-        /// For which call.
-        call: CallId,
-        /// Whose voice it is.
-        speaker: UserId,
-        /// The talker's link.
-        from: LinkId,
-        /// The flow, the same at both ends.
-        flow: FlowId,
-        /// The listener's link.
-        to: LinkId,
-        /// Whether packets pass.
-        gate: Gate,
-    },
-    /// Stop forwarding a flow. Its counters belong to the call's record.
-    Unroute {
-        /// For which call.
-        call: CallId,
-        /// Whose voice it was.
-        speaker: UserId,
-        /// The talker's link.
-        from: LinkId,
-        /// The flow.
-        flow: FlowId,
-    },
-    /// A call is over; comes after all of its `Unroute`s, once for each call.
-    Record(Box<CallRecord>),
-}
-
-/// A question to a tenant's function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consult {
-    /// Which call.
-    pub call: CallId,
-    /// Which question of this call, from 1.
-    pub consultation: u32,
-    /// Whose function.
-    pub tenant: TenantId,
-    /// The version that the call runs on; `None` at its first question.
-    pub version: Option<String>,
-    /// The call so far. `node` and `region` are empty: the shell fills them in.
-    pub context: Context,
-    /// What happened.
-    pub event: Event,
-}
-
-/// Whether a route's packets pass.
+/// How far the node is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// They pass.
+enum Phase {
     Open,
-    /// They are counted and dropped: muted, held, or the listener is away.
-    Closed,
+    /// No new sessions and calls.
+    Draining,
+    /// Nothing at all.
+    Stopped,
 }
 
-/// What an operator or tenant set for a tenant.
-#[derive(Clone, Debug)]
-pub struct TenantSettings {
-    /// The tenant's users and the names to show. Empty: any user whose token is good.
-    pub users: BTreeMap<UserId, Option<String>>,
-    /// What happens when the function fails or there is none.
-    pub default_plan: DefaultPlan,
-    /// Most sessions on this node.
-    pub sessions_max: usize,
-    /// Most calls on this node.
-    pub calls_max: usize,
+/// All sessions and calls of a node.
+#[derive(Debug)]
+pub struct Exchange {
+    clock: WallClock,
+    random: ChaCha20Rng,
+    phase: Phase,
+    tenants: BTreeMap<TenantId, Tenant>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// The links that sessions are attached to.
+    links: BTreeMap<LinkId, SessionId>,
+    calls: BTreeMap<CallId, LiveEntry>,
+    flows: Flows,
+    timers: BTreeSet<(Instant, Timer)>,
+    /// Users whose presence may have changed during this input.
+    touched: BTreeSet<(TenantId, UserId)>,
+    /// Drained by the shell after every input, so that it holds what one input brings and no more.
+    outputs: VecDeque<Output>,
 }
 
-impl Default for TenantSettings {
-    fn default() -> Self {
+impl Exchange {
+    /// An exchange without sessions. Identifiers and secrets are drawn from `seed`: on a real node it must be random.
+    pub fn new(seed: [u8; 32], clock: WallClock) -> Self {
         Self {
-            users: BTreeMap::new(),
-            default_plan: DefaultPlan::RingDialled { ring_timeout: Duration::from_secs(30) },
-            sessions_max: limits::SESSIONS_PER_TENANT_MAX,
-            calls_max: limits::CALLS_PER_TENANT_MAX,
+            clock,
+            random: ChaCha20Rng::from_seed(seed),
+            phase: Phase::Open,
+            tenants: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            links: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            flows: Flows::default(),
+            timers: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            outputs: VecDeque::new(),
         }
     }
-}
 
-/// What happens to a call whose function fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DefaultPlan {
-    /// Ring the user that was dialled.
-    RingDialled {
-        /// How long.
-        ring_timeout: Duration,
-    },
-    /// A plan of the tenant's.
-    Plan(Accepted),
-    /// Refuse it with [`Cause::FunctionFailed`].
-    Refuse,
-}
+    /// Takes one input. Afterwards drain [`Exchange::poll`].
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Tenant { tenant, settings } => self.configure(tenant, *settings),
+            Input::Attach { link, transport, identity, hello } => {
+                self.attach(now, link, transport, *identity, &hello);
+            }
+            Input::Message { link, message } => self.message(now, link, *message),
+            Input::Renew { link, token } => self.renew(now, link, *token),
+            Input::Undecodable { link, error } => self.undecodable(now, link, &error),
+            Input::Lost { link } => self.lost(now, link),
+            Input::Planned { call, consultation, answer } => {
+                // A call that is over asked for nothing any more.
+                let _ = self.call_input(now, call, crate::call::Input::Planned(consultation, answer));
+            }
+            Input::Measured { from, flow, reception } => self.measured(from, flow, reception),
+            Input::Drain if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Input::Drain => {}
+            Input::Shutdown => self.shut_down(now),
+        }
+        self.announce();
+    }
 
-/// Why a deadline is set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timer {
-    /// The function has to answer.
-    Consult(CallId),
-    /// A pause step ends.
-    Pause(CallId),
-    /// The devices have rung long enough.
-    Ring(CallId),
-    /// The parties have talked long enough.
-    TimeLimit(CallId),
-    /// A session without a link is given up.
-    Grace(crate::id::SessionId),
-    /// A session's token expires.
-    TokenExpiry(crate::id::SessionId),
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Exchange::handle_timeout`] is due next, and why.
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        self.timers.first().copied()
+    }
+
+    /// Does everything that is due at `now`. Afterwards drain [`Exchange::poll`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((at, timer)) = self.timers.first().copied()
+            && at <= now
+        {
+            self.timers.remove(&(at, timer));
+            match timer {
+                Timer::Consult(call) | Timer::Pause(call) | Timer::Ring(call) | Timer::TimeLimit(call) => {
+                    self.call_due(now, call);
+                }
+                Timer::Grace(session) => self.end_session(now, session, Gone::Lost, None),
+                Timer::TokenExpiry(session) => {
+                    self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::TokenExpired));
+                }
+            }
+        }
+        self.announce();
+    }
+
+    fn send(&mut self, link: LinkId, message: ServerMessage) {
+        self.outputs.push_back(Output::Send { link, message: Box::new(message) });
+    }
+
+    /// Sends to a session that has a link; else the message is lost.
+    fn send_to(&mut self, session: SessionId, message: ServerMessage) {
+        if let Some(link) = self.sessions.get(&session).and_then(Session::link) {
+            self.send(link, message);
+        }
+    }
+
+    /// 128 bits that nobody can guess.
+    fn draw(&mut self) -> u128 {
+        u128::from(self.random.next_u64()) << 64 | u128::from(self.random.next_u64())
+    }
+
+    /// Ends everything: calls first, so that their parties are told before their links close.
+    fn shut_down(&mut self, now: Instant) {
+        self.phase = Phase::Stopped;
+        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+            let _ = self.call_input(now, call, crate::call::Input::Shutdown);
+        }
+        for (link, _) in std::mem::take(&mut self.links) {
+            self.outputs.push_back(Output::Close { link, reason: GoodbyeReason::Shutdown });
+        }
+        self.sessions.clear();
+        self.timers.clear();
+        self.touched.clear();
+        for tenant in self.tenants.values_mut() {
+            tenant.forget_sessions();
+        }
+    }
 }

@@ -1,0 +1,70 @@
+//! Views for metrics and status pages. Nothing here changes anything.
+
+use crate::id::{CallId, TenantId, UserId};
+use crate::time::Instant;
+
+use super::Exchange;
+use super::presence::Tenant;
+
+/// How much an exchange holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sessions that have a link.
+    pub sessions_attached: usize,
+    /// Sessions whose link is lost and that may still come back.
+    pub sessions_away: usize,
+    /// Live calls.
+    pub calls: usize,
+}
+
+/// A live call, for a status page.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveCall<'a> {
+    /// Which.
+    pub call: CallId,
+    /// Whose.
+    pub tenant: &'a TenantId,
+    /// Who calls.
+    pub from: &'a UserId,
+    /// What was dialled.
+    pub to: &'a str,
+    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`.
+    pub state: &'static str,
+    /// Since when it is in that state.
+    pub since: Instant,
+}
+
+impl Exchange {
+    /// How much there is; takes no time to speak of.
+    pub fn counts(&self) -> Counts {
+        let sessions_attached = self.links.len();
+        Counts { sessions_attached, sessions_away: self.sessions.len() - sessions_attached, calls: self.calls.len() }
+    }
+
+    /// Every live call, in the order of their identifiers.
+    pub fn live_calls(&self) -> impl Iterator<Item = LiveCall<'_>> {
+        self.calls.iter().map(|(id, entry)| {
+            let invitation = entry.call.invitation();
+            LiveCall {
+                call: *id,
+                tenant: &invitation.tenant,
+                from: &invitation.caller.user,
+                to: &invitation.to,
+                state: entry.call.state_word(),
+                since: entry.call.since(),
+            }
+        })
+    }
+
+    /// Whether nothing is left but settings: no session, call, flow, watcher, timer or undrained output.
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty()
+            && self.links.is_empty()
+            && self.calls.is_empty()
+            && self.flows.is_empty()
+            && self.timers.is_empty()
+            && self.touched.is_empty()
+            && self.outputs.is_empty()
+            && self.tenants.values().all(Tenant::is_idle)
+    }
+}
