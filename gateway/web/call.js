@@ -1,0 +1,356 @@
+// @ts-check
+/**
+ * One call, as a page sees it.
+ *
+ * @module
+ */
+import { VoiceReceiver, VoiceSender } from './voice.js';
+
+/** @typedef {import('./signal.js').Cause} Cause */
+/** @typedef {import('./signal.js').Reception} Reception */
+
+/** Time between two reports to the gateway. */
+const REPORT_MS = 5000;
+/** Time between two 'quality' events. */
+const QUALITY_MS = 1000;
+
+/**
+ * - `calling`: the gateway is asked, or nothing rings yet
+ * - `ringing`: somebody is rung (outgoing), or this side rings (incoming)
+ * - `connected`: talking
+ * - `waiting`: a conversation of this call is over and the plan goes on
+ * - `ended`
+ * @typedef {'calling' | 'ringing' | 'connected' | 'waiting' | 'ended'} CallState
+ */
+
+/**
+ * How well the other party is heard, and this side by them.
+ * @typedef {object} Quality
+ * @property {Reception} local What this client receives.
+ * @property {Reception | null} uplink What the gateway receives from this client.
+ * @property {Reception | null} peer What the other party receives, as they reported.
+ * @property {number} rttMs Round trip to the gateway.
+ * @property {number} bufferMs Delay that this end adds to smooth the flow.
+ * @property {number} lossShare Share of packets of the last second that could not be played, 0 to 1.
+ */
+
+/**
+ * What a call needs of its client.
+ * @typedef {object} Host
+ * @property {(message: import('./signal.js').ClientMessage) => void} send
+ * @property {(message: import('./signal.js').ClientMessage) => void} sendIfConnected
+ * @property {(datagram: Uint8Array) => void} sendDatagram
+ * @property {import('./voice.js').AudioDevices} devices
+ * @property {() => number} rttMs
+ * @property {(error: Error) => void} error
+ */
+
+/**
+ * A call.
+ *
+ * Events, each a `CustomEvent` whose `detail` is given here: `ringing`, `connected` ({ peer }), `disconnected`, `held`, `unheld`,
+ * `muted`, `unmuted` (what the other party does), `dtmf` ({ digits }), `peer-lost`, `peer-back`, `quality` ({@link Quality}), `ended`
+ * ({ cause, reason }), and `change` after each of them and after this side's own `hold`, `mute` and so on.
+ */
+export class Call extends EventTarget {
+  /** The call's name at the gateway. */
+  id;
+  /** @type {'outgoing' | 'incoming'} */
+  direction;
+  /** The other party's address: what was dialled, who calls, or who answered. */
+  peer;
+  /** The other party's name, when the gateway knows it. @type {string | undefined} */
+  peerName;
+  /** What the caller dialled. */
+  to;
+  /** @type {CallState} */
+  state = 'calling';
+  /** Whether this side does not send its voice. */
+  isMuted = false;
+  /** Whether this side holds the call. */
+  isHeld = false;
+  /** Whether the other party does not send their voice. */
+  isPeerMuted = false;
+  /** Whether the other party holds the call. */
+  isPeerHolding = false;
+  /** Whether the other party's connection is lost for now. */
+  isPeerLost = false;
+  startedAt = new Date();
+  /** @type {Date | undefined} */
+  connectedAt;
+  /** @type {Date | undefined} */
+  endedAt;
+  /** @type {Cause | undefined} */
+  cause;
+  /** Why it ended, in the routing function's words. @type {string | undefined} */
+  reason;
+  /** The newest figures. @type {Quality | undefined} */
+  quality;
+  #host;
+  #flow = -1;
+  /** @type {VoiceSender | undefined} */
+  #sender;
+  /** @type {VoiceReceiver | undefined} */
+  #receiver;
+  /** Counts conversations, so that a slow start of one does not meet the next. */
+  #conversation = 0;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #reports;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #measuring;
+  /** @type {{ uplink: Reception | null, peer: Reception | null }} */
+  #remote = { uplink: null, peer: null };
+  #before = { packets: 0, missing: 0 };
+  #recording = false;
+
+  /**
+   * Made by the client.
+   * @param {Host} host
+   * @param {{ id: string, direction: 'outgoing' | 'incoming', peer: string, peerName?: string | null, to: string }} what
+   */
+  constructor(host, { id, direction, peer, peerName, to }) {
+    super();
+    this.#host = host;
+    this.id = id;
+    this.direction = direction;
+    this.peer = peer;
+    this.peerName = peerName ?? undefined;
+    this.to = to;
+  }
+
+  /** The flow identifier that the other party's voice comes under; −1 while nobody talks. */
+  get receiveFlow() {
+    return this.#flow;
+  }
+
+  /** Takes an incoming call. Asks for the microphone first, so that the caller does not meet silence. */
+  async answer() {
+    await Promise.all([this.#host.devices.openMicrophone(), this.#host.devices.context()]);
+    if (this.state === 'ringing') this.#send('answer');
+  }
+
+  /**
+   * Refuses an incoming call.
+   * @param {'declined' | 'busy'} cause
+   */
+  decline(cause = 'declined') {
+    this.#host.send({ type: 'decline', call: this.id, cause });
+  }
+
+  /** Ends the call; before it is answered, cancels it. */
+  hangup() {
+    if (this.state !== 'ended') this.#send('hangup');
+  }
+
+  /** Puts the other party on hold: no voice either way. */
+  hold() {
+    this.isHeld = true;
+    this.#send('hold');
+  }
+
+  /** Ends this side's hold. */
+  resume() {
+    this.isHeld = false;
+    this.#send('resume');
+  }
+
+  /** Stops sending this side's voice. */
+  mute() {
+    this.isMuted = true;
+    this.#send('mute');
+  }
+
+  /** Sends this side's voice again. */
+  unmute() {
+    this.isMuted = false;
+    this.#send('unmute');
+  }
+
+  /**
+   * Presses keys.
+   * @param {string} digits of `0-9`, `*`, `#`, `A-D`; at most 32
+   */
+  sendDigits(digits) {
+    if (!/^[0-9*#A-D]{1,32}$/.test(digits)) throw new RangeError('1 to 32 keys of 0-9, *, #, A-D');
+    this.#host.send({ type: 'dtmf', call: this.id, digits });
+  }
+
+  /**
+   * Records what this call plays, just before the loudspeaker: the sound that the person hears. May be started before `connected`.
+   */
+  recordPlayout() {
+    this.#recording = true;
+    this.#receiver?.startRecording();
+  }
+
+  /** Ends the recording and gives it; of several conversations in one call, the last. */
+  stopRecording() {
+    this.#recording = false;
+    return this.#receiver?.stopRecording() ?? this.#recorded;
+  }
+
+  /** @type {import('./voice.js').Recording} */
+  #recorded = { samples: new Float32Array(0), sampleRate: 48_000 };
+
+  /** @param {'answer' | 'hangup' | 'hold' | 'resume' | 'mute' | 'unmute'} type */
+  #send(type) {
+    this.#host.send({ type, call: this.id });
+    this.#pause();
+    this.#tell('change');
+  }
+
+  #pause() {
+    if (this.#sender) this.#sender.paused = this.isMuted || this.isHeld || this.isPeerHolding;
+    if (this.#receiver) this.#receiver.paused = this.isHeld || this.isPeerHolding;
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} [detail]
+   */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /**
+   * The gateway told of something that happened. For the client.
+   * @param {import('./signal.js').Happening} what
+   */
+  handle(what) {
+    this.#apply(what);
+    if (what.event !== 'incoming') this.#tell(what.event, detailOf(what));
+    this.#tell('change');
+  }
+
+  /** @param {import('./signal.js').Happening} what */
+  #apply(what) {
+    switch (what.event) {
+      case 'incoming':
+      case 'ringing':
+        this.state = 'ringing';
+        return;
+      case 'connected':
+        return this.#connected(what);
+      case 'disconnected':
+        this.state = 'waiting';
+        return this.#silence();
+      case 'held':
+      case 'unheld':
+        this.isPeerHolding = what.event === 'held';
+        return this.#pause();
+      case 'muted':
+      case 'unmuted':
+        this.isPeerMuted = what.event === 'muted';
+        return;
+      case 'peer-lost':
+      case 'peer-back':
+        this.isPeerLost = what.event === 'peer-lost';
+        return;
+      case 'ended':
+        return this.end(what.cause, what.reason);
+    }
+  }
+
+  /** @param {{ peer: string, send: number, receive: number }} flows */
+  #connected({ peer, send, receive }) {
+    this.#silence();
+    this.state = 'connected';
+    this.connectedAt ??= new Date();
+    if (this.peer !== peer) this.peerName = undefined;
+    this.peer = peer;
+    this.isPeerHolding = this.isPeerMuted = this.isPeerLost = this.isHeld = false;
+    this.#flow = receive;
+    this.#conversation += 1;
+    this.#talk(send, this.#conversation).catch((error) => this.#host.error(error));
+  }
+
+  /**
+   * @param {number} flow
+   * @param {number} conversation
+   */
+  async #talk(flow, conversation) {
+    const { devices, error } = this.#host;
+    const context = await devices.context();
+    if (conversation !== this.#conversation) return;
+    this.#receiver = new VoiceReceiver(context, error);
+    if (this.#recording) this.#receiver.startRecording();
+    this.#measuring = setInterval(() => this.#measure(), QUALITY_MS);
+    this.#reports = setInterval(() => this.#report(), REPORT_MS);
+    await devices.openMicrophone();
+    if (conversation !== this.#conversation) return;
+    this.#sender = new VoiceSender(devices, flow, (datagram) => this.#host.sendDatagram(datagram), error);
+    this.#pause();
+  }
+
+  /** Stops voice. */
+  #silence() {
+    this.#conversation += 1;
+    this.#flow = -1;
+    clearInterval(this.#measuring);
+    clearInterval(this.#reports);
+    this.#report();
+    if (this.#receiver && this.#recording) this.#recorded = this.#receiver.stopRecording();
+    this.#sender?.close();
+    this.#receiver?.close();
+    this.#sender = this.#receiver = undefined;
+    this.#before = { packets: 0, missing: 0 };
+  }
+
+  /**
+   * The call is over. For the client.
+   * @param {Cause} cause
+   * @param {string | null} [reason]
+   */
+  end(cause, reason) {
+    if (this.state === 'ended') return;
+    this.#silence();
+    this.state = 'ended';
+    this.endedAt = new Date();
+    this.cause = cause;
+    this.reason = reason ?? undefined;
+  }
+
+  /**
+   * Voice came. For the client.
+   * @param {Parameters<VoiceReceiver['receive']>[0]} datagram
+   */
+  receive(datagram) {
+    this.#receiver?.receive(datagram);
+  }
+
+  /**
+   * The gateway told how this side is heard. For the client.
+   * @param {Reception | null} uplink
+   * @param {Reception | null} peer
+   */
+  heardAs(uplink, peer) {
+    this.#remote = { uplink, peer };
+  }
+
+  #measure() {
+    const receiver = this.#receiver;
+    if (!receiver) return;
+    const rttMs = this.#host.rttMs();
+    // Two access networks lie between the parties; this side's is taken for both.
+    const local = receiver.figures(rttMs);
+    const packets = local.packets + local.lost;
+    const missing = local.lost + local.late;
+    const lossShare = Math.max(0, missing - this.#before.missing) / Math.max(1, packets - this.#before.packets);
+    this.#before = { packets, missing };
+    this.quality = { local, ...this.#remote, rttMs, bufferMs: receiver.bufferMs, lossShare: Math.min(1, lossShare) };
+    this.#tell('quality', this.quality);
+  }
+
+  #report() {
+    if (!this.#receiver) return;
+    const reception = this.#receiver.figures(this.#host.rttMs());
+    if (reception.packets > 0) this.#host.sendIfConnected({ type: 'report', call: this.id, reception });
+  }
+}
+
+/** @param {import('./signal.js').Happening} what */
+function detailOf(what) {
+  const { event: _event, ...detail } = /** @type {Record<string, unknown>} */ (what);
+  const { type: _type, call: _call, n: _n, ...rest } = detail;
+  return rest;
+}

@@ -1,0 +1,141 @@
+// @ts-check
+/**
+ * The card of one call: who, how it stands, how well it sounds, and what one can do.
+ *
+ * @module
+ */
+import { face, fillKeypad, make } from './dom.js';
+import { nameOf, scoreWords, statusWords } from './words.js';
+
+/** @typedef {import('../call.js').Call} Call */
+
+/**
+ * What the card's buttons do.
+ * @typedef {object} Actions
+ * @property {(call: Call) => void} answer
+ * @property {(call: Call) => void} resume
+ * @property {(key: string) => void} key
+ */
+
+/** @typedef {{ id: string, label: string, className?: string, pressed?: boolean, press: () => void }} Button */
+
+/** See the module. */
+export class CallCard {
+  element;
+  #call;
+  #status = make('p', { className: 'status' });
+  #figures = make('dl', { className: 'figures', hidden: true });
+  #buttons = make('div', { className: 'buttons' });
+  #keypad = make('div', { className: 'keypad', role: 'group', hidden: true, 'aria-label': 'Keypad of this call' });
+  #name = make('p', { className: 'name' });
+  #face = make('span');
+  #actions;
+  #shown = '';
+
+  /**
+   * @param {Call} call
+   * @param {Actions} actions
+   */
+  constructor(call, actions) {
+    this.#call = call;
+    this.#actions = actions;
+    const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status));
+    this.element = make('article', { className: 'card call' }, head, this.#figures, this.#keypad, this.#buttons);
+    fillKeypad(this.#keypad, (key) => {
+      call.sendDigits(key);
+      actions.key(key);
+    });
+    call.addEventListener('quality', () => this.#showFigures());
+    this.show();
+  }
+
+  /** Brings the card up to date. */
+  show() {
+    const call = this.#call;
+    const name = nameOf(call);
+    const incoming = call.state === 'ringing' && call.direction === 'incoming';
+    if (this.#name.textContent !== name) {
+      this.#name.textContent = name;
+      const sign = face(name);
+      this.#face.replaceWith(sign);
+      this.#face = sign;
+    }
+    this.element.dataset.state = incoming ? 'incoming' : call.state;
+    this.element.setAttribute('aria-label', `Call with ${name}`);
+    this.tick();
+    const buttons = this.#wanted(incoming);
+    const shown = buttons.map(({ id, pressed }) => `${id}${pressed}`).join();
+    if (shown !== this.#shown) this.#showButtons(buttons);
+    this.#shown = shown;
+    if (call.state !== 'connected') this.#figures.hidden = this.#keypad.hidden = true;
+  }
+
+  /** Brings the clock up to date. */
+  tick() {
+    const words = statusWords(this.#call);
+    if (this.#status.textContent !== words) this.#status.textContent = words;
+    // A clock that is read out every second helps nobody.
+    this.#status.setAttribute('aria-live', this.#call.state === 'connected' ? 'off' : 'polite');
+  }
+
+  /**
+   * @param {boolean} incoming
+   * @returns {Button[]}
+   */
+  #wanted(incoming) {
+    const call = this.#call;
+    const actions = this.#actions;
+    const end = { id: 'hangup', label: 'Hang up', className: 'end', press: () => call.hangup() };
+    if (incoming) {
+      return [
+        { id: 'answer', label: 'Answer', className: 'take', press: () => actions.answer(call) },
+        { id: 'decline', label: 'Decline', className: 'end', press: () => call.decline() },
+      ];
+    }
+    if (call.state === 'ended') return [];
+    if (call.state !== 'connected') return [{ ...end, label: 'Cancel' }];
+    return [
+      { id: 'mute', label: 'Mute', pressed: call.isMuted, press: () => (call.isMuted ? call.unmute() : call.mute()) },
+      { id: 'hold', label: 'Hold', pressed: call.isHeld, press: () => (call.isHeld ? actions.resume(call) : call.hold()) },
+      { id: 'keys', label: 'Keypad', pressed: !this.#keypad.hidden, press: () => this.#toggleKeypad() },
+      end,
+    ];
+  }
+
+  #toggleKeypad() {
+    this.#keypad.hidden = !this.#keypad.hidden;
+    this.show();
+  }
+
+  /** @param {Button[]} wanted */
+  #showButtons(wanted) {
+    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.action : undefined;
+    const within = this.#buttons.contains(document.activeElement);
+    this.#buttons.replaceChildren(
+      ...wanted.map(({ id, label, className = '', pressed, press }) => {
+        const button = make('button', { type: 'button', className, 'data-action': id, onclick: press }, label);
+        if (pressed !== undefined) button.setAttribute('aria-pressed', String(pressed));
+        return button;
+      }),
+    );
+    if (within) /** @type {HTMLElement | null} */ (this.#buttons.querySelector(`[data-action="${focused}"]`))?.focus();
+  }
+
+  #showFigures() {
+    const quality = this.#call.quality;
+    if (!quality || this.#call.state !== 'connected') return;
+    const { local, rttMs, bufferMs, lossShare, peer } = quality;
+    const figures = [
+      ['Sound', local.packets > 0 ? scoreWords(local.mos) : '—'],
+      ['Score', local.packets > 0 ? local.mos.toFixed(1) : '—'],
+      ['They hear', peer && peer.packets > 0 ? scoreWords(peer.mos) : '—'],
+      ['Loss', `${(100 * lossShare).toFixed(1)} %`],
+      ['Jitter', `${local.jitter_ms.toFixed(0)} ms`],
+      ['Round trip', `${rttMs.toFixed(0)} ms`],
+      ['Buffer', `${bufferMs.toFixed(0)} ms`],
+    ];
+    this.#figures.replaceChildren(...figures.map(([what, value]) => make('div', {}, make('dt', {}, what), make('dd', {}, value))));
+    this.#figures.setAttribute('aria-live', 'off');
+    this.#figures.hidden = false;
+  }
+}

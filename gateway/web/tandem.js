@@ -1,0 +1,273 @@
+// @ts-check
+/**
+ * Tandem's browser SDK: calls from a web page.
+ *
+ * ```js
+ * import { Tandem } from 'https://gateway.example/tandem.js';
+ *
+ * const client = await Tandem.connect({ gateway: 'https://gateway.example', token: () => fetchToken() });
+ * client.addEventListener('incoming', ({ detail: call }) => call.answer());
+ * const call = await client.call('bob');
+ * call.addEventListener('ended', () => console.log(call.cause));
+ * ```
+ *
+ * @module
+ */
+import { Call } from './call.js';
+import { TandemError, checkSupport } from './errors.js';
+import { decodeDatagram } from './rtp.js';
+import { Session } from './session.js';
+import { AudioDevices } from './voice.js';
+
+export { Call, TandemError };
+
+/** Ended calls whose last event number is remembered, so that a gateway that repeats it is understood. */
+const ENDED_MAX = 32;
+
+/**
+ * What {@link Tandem.connect} takes.
+ * @typedef {object} Options
+ * @property {string | URL} [gateway] Where the gateway's pages are (default: where this page is).
+ * @property {string | (() => string | Promise<string>)} token A token, or what gets a new one; only then is it renewed.
+ * @property {'auto' | import('./link.js').Kind} [transport] `auto` (default) takes WebTransport, and WebSocket where UDP is blocked.
+ * @property {import('./voice.js').AudioOptions} [audio]
+ */
+
+/**
+ * A client of a gateway.
+ *
+ * Events, each a `CustomEvent`: `state` ({@link import('./session.js').State}), `incoming` ({@link Call}), `presence` (a Map of user to
+ * {@link import('./signal.js').Presence}), `error` ({@link TandemError}).
+ */
+export class Tandem extends EventTarget {
+  /** The signed-in user. */
+  user = '';
+  /** Whose user. */
+  tenant = '';
+  /** Calls that are not over, by id. @type {Map<string, Call>} */
+  calls = new Map();
+  /** Who is reachable, of those that are watched. @type {Map<string, import('./signal.js').Presence>} */
+  presence = new Map();
+  #session;
+  #devices;
+  /** Invitations without an answer. @type {Map<string, { to: string, resolve: (call: Call) => void, reject: (error: Error) => void }>} */
+  #invitations = new Map();
+  #invited = 0;
+  /** Call to the last event's number. @type {Map<string, number>} */
+  #seen = new Map();
+  /** @type {string[] | undefined} */
+  #watched;
+  /** @type {import('./call.js').Host} */
+  #host;
+
+  /**
+   * Signs in.
+   * @param {Options} options
+   * @returns {Promise<Tandem>}
+   * @throws {TandemError} in plain words, when the browser lacks something, the gateway does not answer or refuses the token
+   */
+  static async connect(options) {
+    await checkSupport();
+    const client = new Tandem(options);
+    try {
+      await client.#session.start();
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    return client;
+  }
+
+  /** @param {Options} options use {@link Tandem.connect} */
+  constructor({ gateway = globalThis.location.origin, token, transport = 'auto', audio = {} }) {
+    super();
+    this.#devices = new AudioDevices(audio);
+    this.#session = new Session({
+      gateway: new URL(gateway),
+      token,
+      transport,
+      seen: () => Array.from(this.#seen, ([call, n]) => ({ call, n })),
+      message: (message) => this.#heard(message),
+      datagram: (datagram) => this.#voice(datagram),
+      state: (state) => this.#tell('state', state),
+      welcome: (welcome) => this.#welcomed(welcome),
+      forgotten: () => this.#forgotten(),
+      error: (error) => this.#tell('error', error),
+    });
+    const session = this.#session;
+    this.#host = {
+      send: (message) => session.send(message),
+      sendIfConnected: (message) => session.sendIfConnected(message),
+      sendDatagram: (datagram) => session.sendDatagram(datagram),
+      devices: this.#devices,
+      rttMs: () => session.rttMs,
+      error: (error) => this.#tell('error', error),
+    };
+  }
+
+  /** How the connection stands: `connecting`, `connected`, `reconnecting`, `closed`. */
+  get state() {
+    return this.#session.state;
+  }
+
+  /** `webtransport` or `websocket`; nothing while there is no connection. */
+  get transport() {
+    return this.#session.transport;
+  }
+
+  /** Round trip to the gateway, milliseconds. */
+  get rttMs() {
+    return this.#session.rttMs;
+  }
+
+  /**
+   * Calls somebody. The call is given as soon as the gateway has taken it; follow it by its events.
+   * @param {string} to a user's name, or what the tenant's routing function makes of it
+   * @param {{ headers?: Record<string, string> }} [options] `headers` are passed to the routing function
+   * @returns {Promise<Call>}
+   */
+  async call(to, { headers = {} } = {}) {
+    await Promise.all([this.#devices.openMicrophone(), this.#devices.context()]);
+    this.#invited += 1;
+    const ref = `i${this.#invited}`;
+    const list = Object.entries(headers).map(([name, value]) => ({ name: name.toLowerCase(), value }));
+    return new Promise((resolve, reject) => {
+      this.#invitations.set(ref, { to, resolve, reject });
+      this.#session.send({ type: 'invite', ref, to, headers: list });
+    });
+  }
+
+  /**
+   * Asks to be told who is reachable, by `presence` events.
+   * @param {string[]} users whom; empty means everybody that the tenant's settings name
+   */
+  watch(users = []) {
+    this.#watched = users;
+    this.#session.sendIfConnected({ type: 'watch', users });
+  }
+
+  /** Signs out: ends all calls and lets go of microphone and loudspeaker. */
+  close() {
+    this.#session.close();
+    this.#devices.close();
+  }
+
+  /** Cuts the connection as a broken network would; it comes back by itself. For tests of an application. */
+  dropLink() {
+    this.#session.dropLink();
+  }
+
+  /**
+   * @param {string} type
+   * @param {unknown} detail
+   */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  /** @param {import('./signal.js').Welcome} welcome */
+  #welcomed({ user, tenant }) {
+    this.user = user;
+    this.tenant = tenant;
+    this.#rejectInvitations();
+    const users = this.#watched;
+    // Once the session counts as connected, in this same turn.
+    if (users) queueMicrotask(() => this.#session.sendIfConnected({ type: 'watch', users }));
+  }
+
+  /** The gateway may have taken an invitation whose answer was lost with the link; such a call is hung up when it speaks up. */
+  #rejectInvitations() {
+    for (const { reject } of this.#invitations.values()) {
+      reject(new TandemError('link-lost', 'The connection broke while calling. Try again.'));
+    }
+    this.#invitations.clear();
+  }
+
+  #forgotten() {
+    this.#rejectInvitations();
+    this.#seen.clear();
+    for (const call of [...this.calls.values()]) {
+      this.calls.delete(call.id);
+      call.handle({ event: 'ended', cause: 'connection-lost' });
+    }
+    this.#devices.closeMicrophone();
+  }
+
+  /** @param {import('./signal.js').ServerMessage} message */
+  #heard(message) {
+    switch (message.type) {
+      case 'calling':
+        return this.#calling(message.ref, message.call);
+      case 'event':
+        return this.#event(message);
+      case 'presence':
+        for (const presence of message.users) this.presence.set(presence.user, presence);
+        return this.#tell('presence', this.presence);
+      case 'quality':
+        return this.calls.get(message.call)?.heardAs(message.uplink ?? null, message.peer ?? null);
+      case 'error':
+        return this.#error(message);
+    }
+  }
+
+  /**
+   * @param {string} ref
+   * @param {string} id
+   */
+  #calling(ref, id) {
+    const invitation = this.#invitations.get(ref);
+    if (!invitation) return this.#session.send({ type: 'hangup', call: id });
+    this.#invitations.delete(ref);
+    const { to } = invitation;
+    const call = new Call(this.#host, { id, direction: 'outgoing', peer: to, to });
+    this.calls.set(id, call);
+    invitation.resolve(call);
+  }
+
+  /** @param {import('./signal.js').CallEvent} event */
+  #event(event) {
+    if (event.n <= (this.#seen.get(event.call) ?? 0)) return;
+    this.#seen.set(event.call, event.n);
+    const call = this.calls.get(event.call) ?? this.#newCall(event);
+    if (!call) return;
+    call.handle(event);
+    if (event.event === 'incoming') this.#tell('incoming', call);
+    if (event.event === 'ended') this.#ended(call);
+  }
+
+  /** @param {import('./signal.js').CallEvent} event */
+  #newCall(event) {
+    if (event.event === 'incoming') {
+      const { call: id, from, name, to } = event;
+      const call = new Call(this.#host, { id, direction: 'incoming', peer: from, peerName: name, to });
+      this.calls.set(id, call);
+      return call;
+    }
+    if (event.event !== 'ended') this.#session.send({ type: 'hangup', call: event.call });
+    return undefined;
+  }
+
+  /** @param {Call} call */
+  #ended(call) {
+    this.calls.delete(call.id);
+    const over = [...this.#seen.keys()].filter((id) => !this.calls.has(id));
+    for (const id of over.slice(0, -ENDED_MAX)) this.#seen.delete(id);
+    if (this.calls.size === 0) this.#devices.closeMicrophone();
+  }
+
+  /** @param {import('./signal.js').ErrorMessage} message */
+  #error({ code, message, ref }) {
+    const error = new TandemError(code, message);
+    const invitation = ref ? this.#invitations.get(ref) : undefined;
+    if (!invitation) return this.#tell('error', error);
+    this.#invitations.delete(/** @type {string} */ (ref));
+    invitation.reject(error);
+  }
+
+  /** @param {Uint8Array} bytes */
+  #voice(bytes) {
+    const datagram = decodeDatagram(bytes);
+    if (!datagram) return;
+    for (const call of this.calls.values()) if (call.receiveFlow === datagram.flow) return call.receive(datagram);
+  }
+}

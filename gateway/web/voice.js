@@ -1,0 +1,369 @@
+// @ts-check
+/**
+ * Voice between the audio devices and the wire: one {@link AudioDevices} for a client, one {@link VoiceSender} and one
+ * {@link VoiceReceiver} for each call that talks.
+ *
+ * microphone → capture worklet → Opus encoder → RTP → datagram
+ * datagram → RTP → jitter buffer → Opus decoder → playout worklet → loudspeaker
+ *
+ * @module
+ */
+import { DelayHistogram, SlidingMinimum } from './arrival.js';
+import { TandemError, microphoneError } from './errors.js';
+import { JitterBuffer } from './jitter.js';
+import { ReceptionMeter } from './reception.js';
+import { FRAME_SAMPLES, audioLevel, decodeDatagram, encodeDatagram } from './rtp.js';
+
+const SAMPLE_RATE = 48_000;
+const FRAME_MICROS = 20_000;
+const FRAME_MS = 20;
+/** Louder than this (−dBov, RFC 6464) counts as speech. */
+const SPEECH_LEVEL = 50;
+/** Frames that the encoder may owe before new ones are dropped: 200 ms. */
+const ENCODER_BACKLOG_MAX = 10;
+/** Decoded sound that waits in the audio thread at least: one frame and the way there. */
+const LEVEL_MIN_MS = 25;
+const LEVEL_MAX_MS = 150;
+/** How long the page takes to answer the audio thread, before anything is known. */
+const ANSWER_EXPECTED_MS = 5;
+/** Share of frames that should reach the audio thread in time. */
+const ANSWERED_SHARE = 0.99;
+/** How long a recording of the playout may become: 10 minutes. */
+const RECORDING_SECONDS_MAX = 600;
+
+/**
+ * How a voice is captured and encoded.
+ * @typedef {object} AudioOptions
+ * @property {boolean} [echoCancellation] Take the loudspeaker's sound out of the microphone's (default true).
+ * @property {boolean} [noiseSuppression] Take steady noise out (default true).
+ * @property {boolean} [autoGainControl] Even out loudness (default true).
+ * @property {string} [microphone] Device id; else the system's choice.
+ * @property {number} [bitrate] Of Opus, bit/s (default 32 000).
+ * @property {boolean} [dtx] Send next to nothing in silence (default false).
+ */
+
+/**
+ * What was played, as recorded.
+ * @typedef {{ samples: Float32Array, sampleRate: number }} Recording
+ */
+
+/** Microphone and loudspeaker, shared by all calls of a client. */
+export class AudioDevices {
+  /** @type {AudioContext | undefined} */
+  #context;
+  /** @type {Promise<void> | undefined} */
+  #worklets;
+  /** @type {Promise<MediaStream> | undefined} */
+  #microphone;
+  /** @type {AudioWorkletNode | undefined} */
+  #capture;
+  /** Who listens to the microphone. @type {Set<(frame: Float32Array, index: number) => void>} */
+  #listeners = new Set();
+  #frames = 0;
+  #options;
+
+  /** @param {AudioOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /** The settings of this client's voice. */
+  get options() {
+    return this.#options;
+  }
+
+  /** The audio context, running if the page may play sound. */
+  async context() {
+    this.#context ??= new AudioContext({ sampleRate: SAMPLE_RATE, latencyHint: 'interactive' });
+    const context = this.#context;
+    const load = (/** @type {string} */ file) => context.audioWorklet.addModule(new URL(file, import.meta.url));
+    this.#worklets ??= Promise.all([load('./capture-worklet.js'), load('./playout-worklet.js')]).then(() => undefined);
+    await this.#worklets;
+    if (context.state === 'suspended') void context.resume();
+    return context;
+  }
+
+  /**
+   * Opens the microphone; asks the person if need be.
+   * @throws {TandemError} saying why it cannot be used
+   */
+  async openMicrophone() {
+    this.#microphone ??= this.#open().catch((error) => {
+      this.#microphone = undefined;
+      throw error instanceof TandemError ? error : microphoneError(error);
+    });
+    await this.#microphone;
+  }
+
+  async #open() {
+    const { echoCancellation = true, noiseSuppression = true, autoGainControl = true, microphone } = this.#options;
+    const wanted = { echoCancellation, noiseSuppression, autoGainControl, channelCount: 1, sampleRate: SAMPLE_RATE };
+    const audio = microphone ? { ...wanted, deviceId: { exact: microphone } } : wanted;
+    const stream = await navigator.mediaDevices.getUserMedia({ audio });
+    const context = await this.context();
+    const one = { channelCount: 1, channelCountMode: /** @type {const} */ ('explicit'), numberOfOutputs: 0 };
+    this.#capture = new AudioWorkletNode(context, 'tandem-capture', one);
+    this.#capture.port.onmessage = ({ data }) => {
+      for (const listener of this.#listeners) listener(data, this.#frames);
+      this.#frames += 1;
+    };
+    context.createMediaStreamSource(stream).connect(this.#capture);
+    return stream;
+  }
+
+  /**
+   * Hands every frame of the microphone to `listener`, with its number.
+   * @param {(frame: Float32Array, index: number) => void} listener
+   * @returns {() => void} stops it
+   */
+  listen(listener) {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Lets go of the microphone, so that the browser's sign for it goes out. */
+  closeMicrophone() {
+    void this.#microphone?.then((stream) => stream.getTracks().forEach((track) => track.stop()), () => undefined);
+    this.#microphone = undefined;
+    this.#capture?.disconnect();
+    this.#capture = undefined;
+  }
+
+  /** Lets go of everything. */
+  close() {
+    this.closeMicrophone();
+    void this.#context?.close();
+    this.#context = undefined;
+    this.#worklets = undefined;
+  }
+}
+
+/** This side's voice on its way to the gateway. */
+export class VoiceSender {
+  /** Whether nothing is sent: this side is muted or the call is on hold. */
+  paused = false;
+  #encoder;
+  #stop;
+  #send;
+  /** Frame number to level, of frames that the encoder has. @type {Map<number, number>} */
+  #levels = new Map();
+  #sequence = crypto.getRandomValues(new Uint16Array(1))[0];
+  #timestamp = crypto.getRandomValues(new Uint32Array(1))[0];
+  #ssrc = crypto.getRandomValues(new Uint32Array(1))[0];
+  #marker = true;
+
+  /**
+   * @param {AudioDevices} devices
+   * @param {number} flow what the gateway allotted
+   * @param {(datagram: Uint8Array) => void} send
+   * @param {(error: Error) => void} fail
+   */
+  constructor(devices, flow, send, fail) {
+    this.#send = (/** @type {EncodedAudioChunk} */ chunk) => send(encodeDatagram(flow, this.#packet(chunk)));
+    this.#encoder = new AudioEncoder({ output: this.#send, error: fail });
+    this.#encoder.configure(encoderConfig(devices.options));
+    this.#stop = devices.listen((frame, index) => this.#encode(frame, index));
+  }
+
+  /**
+   * @param {Float32Array} frame
+   * @param {number} index
+   */
+  #encode(frame, index) {
+    const backlog = this.#encoder.state === 'configured' ? this.#encoder.encodeQueueSize : Infinity;
+    if (this.paused || backlog > ENCODER_BACKLOG_MAX) {
+      this.#marker = true;
+      return;
+    }
+    this.#levels.set(index, audioLevel(frame));
+    const data = new AudioData({
+      format: 'f32-planar',
+      sampleRate: SAMPLE_RATE,
+      numberOfFrames: frame.length,
+      numberOfChannels: 1,
+      timestamp: index * FRAME_MICROS,
+      data: /** @type {Float32Array<ArrayBuffer>} */ (frame),
+    });
+    this.#encoder.encode(data);
+    data.close();
+  }
+
+  /**
+   * @param {EncodedAudioChunk} chunk
+   * @returns {import('./rtp.js').Packet}
+   */
+  #packet(chunk) {
+    const index = Math.round(chunk.timestamp / FRAME_MICROS);
+    const level = this.#levels.get(index) ?? 127;
+    for (const known of this.#levels.keys()) if (known <= index) this.#levels.delete(known);
+    const payload = new Uint8Array(chunk.byteLength);
+    chunk.copyTo(payload);
+    const marker = this.#marker;
+    this.#marker = false;
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    const timestamp = (this.#timestamp + index * FRAME_SAMPLES) >>> 0;
+    return { sequence: this.#sequence, timestamp, ssrc: this.#ssrc, marker, payload, level, speech: level < SPEECH_LEVEL };
+  }
+
+  /** Stops for good. */
+  close() {
+    this.#stop();
+    if (this.#encoder.state !== 'closed') this.#encoder.close();
+  }
+}
+
+/**
+ * @param {AudioOptions} options
+ * @returns {AudioEncoderConfig}
+ */
+function encoderConfig({ bitrate = 32_000, dtx = false }) {
+  /** @type {Record<string, unknown>} */
+  const opus = { application: 'voip', signal: 'voice', frameDuration: FRAME_MICROS, useinbandfec: true, packetlossperc: 10 };
+  return { codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1, bitrate, opus: { ...opus, usedtx: dtx } };
+}
+
+/** The other side's voice on its way to the loudspeaker. */
+export class VoiceReceiver {
+  /** Whether what arrives is not played. */
+  paused = false;
+  #jitter = new JitterBuffer();
+  #meter = new ReceptionMeter();
+  #decoder;
+  #node;
+  /** Frames on their way through the decoder, and what must follow them. @type {Array<{ pace: string } | { filler: object }>} */
+  #order = [];
+  /** Frames that the audio thread was sent. */
+  #sent = 0;
+  #levelMs = 0;
+  #quickest = new SlidingMinimum(10_000);
+  #answers = new DelayHistogram(ANSWER_EXPECTED_MS);
+  /** @type {Float32Array[] | undefined} */
+  #recording;
+
+  /**
+   * @param {AudioContext} context
+   * @param {(error: Error) => void} fail
+   */
+  constructor(context, fail) {
+    this.#node = new AudioWorkletNode(context, 'tandem-playout', { numberOfInputs: 0, outputChannelCount: [1] });
+    this.#node.port.onmessage = ({ data }) => this.#heard(data);
+    this.#node.connect(context.destination);
+    this.#decoder = new AudioDecoder({ output: (data) => this.#decoded(data), error: fail });
+    this.#decoder.configure({ codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1 });
+  }
+
+  /**
+   * Takes a media datagram of this flow.
+   * @param {NonNullable<ReturnType<typeof decodeDatagram>>} datagram
+   */
+  receive({ packet, size }) {
+    const now = performance.now();
+    if (!this.#meter.count(packet, size, now) || this.paused) return;
+    if (this.#jitter.put(packet, now) === 'late') this.#meter.countLate();
+  }
+
+  /**
+   * The audio thread reports.
+   * @param {{ wanted?: true, level: number, received: number, time: number, tapped?: Float32Array }} report
+   */
+  #heard({ wanted, level, received, time, tapped }) {
+    if (tapped) this.#record(tapped);
+    if (!wanted) return;
+    const now = performance.now();
+    const transit = now - time * 1000;
+    this.#answers.push(transit - this.#quickest.push(now, transit));
+    const needed = Math.min(LEVEL_MAX_MS, LEVEL_MIN_MS + this.#answers.quantile(ANSWERED_SHARE));
+    this.#levelMs = level / (SAMPLE_RATE / 1000);
+    let waiting = this.#levelMs + FRAME_MS * (this.#sent - received);
+    while (waiting < needed && this.#next(now)) waiting += FRAME_MS;
+  }
+
+  /**
+   * Sends the audio thread one frame more, if there is one.
+   * @param {number} now
+   */
+  #next(now) {
+    const frame = this.#jitter.take(now);
+    if (frame.kind === 'wait' || this.#decoder.state !== 'configured') return false;
+    this.#sent += 1;
+    if (frame.kind === 'play') {
+      this.#order.push({ pace: frame.pace });
+      const { payload: data } = frame.packet;
+      const timestamp = this.#sent * FRAME_MICROS;
+      this.#decoder.decode(new EncodedAudioChunk({ type: 'key', timestamp, data: /** @type {any} */ (data) }));
+    } else {
+      this.#order.push({ filler: { [frame.kind]: FRAME_SAMPLES } });
+      this.#sendFillers();
+    }
+    return true;
+  }
+
+  /** @param {AudioData} data */
+  #decoded(data) {
+    const samples = new Float32Array(data.numberOfFrames);
+    data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+    data.close();
+    const next = this.#order.shift();
+    const pace = next && 'pace' in next ? next.pace : 'keep';
+    this.#node.port.postMessage({ frame: samples, pace }, [samples.buffer]);
+    this.#sendFillers();
+  }
+
+  /** Sends the fillers that no decoding precedes. */
+  #sendFillers() {
+    for (let next = this.#order[0]; next && 'filler' in next; next = this.#order[0]) {
+      this.#node.port.postMessage(next.filler);
+      this.#order.shift();
+    }
+  }
+
+  /** Delay that this end adds, milliseconds: jitter buffer and decoded sound. */
+  get bufferMs() {
+    return this.#jitter.delayMs + this.#levelMs;
+  }
+
+  /** Frames that had to be made up. */
+  get concealed() {
+    return this.#jitter.concealed;
+  }
+
+  /**
+   * The figures so far.
+   * @param {number} networkMs one way
+   */
+  figures(networkMs) {
+    return this.#meter.figures(networkMs + this.bufferMs);
+  }
+
+  /** @param {Float32Array} samples */
+  #record(samples) {
+    const recorded = this.#recording;
+    if (recorded && recorded.length * samples.length < RECORDING_SECONDS_MAX * SAMPLE_RATE) recorded.push(samples);
+  }
+
+  /** Starts to record what is played. */
+  startRecording() {
+    this.#recording = [];
+    this.#node.port.postMessage({ tap: true });
+  }
+
+  /**
+   * Ends the recording.
+   * @returns {Recording} empty when none was started
+   */
+  stopRecording() {
+    const parts = this.#recording ?? [];
+    this.#recording = undefined;
+    this.#node.port.postMessage({ tap: false });
+    const samples = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+    parts.reduce((at, part) => (samples.set(part, at), at + part.length), 0);
+    return { samples, sampleRate: SAMPLE_RATE };
+  }
+
+  /** Stops for good. */
+  close() {
+    this.#node.port.onmessage = null;
+    this.#node.disconnect();
+    if (this.#decoder.state !== 'closed') this.#decoder.close();
+  }
+}
