@@ -199,7 +199,7 @@ fn signature_only(algorithm: Algorithm) -> Validation {
 }
 
 impl SigningKey {
-    fn read(tenant: &TenantId, number: usize, key: &config::Key) -> Result<Self, KeyError> {
+    fn read(tenant: &TenantId, number: usize, key: &config::SigningKey) -> Result<Self, KeyError> {
         let material = key.material().ok_or_else(|| KeyError::NoMaterial { tenant: tenant.clone(), number })?;
         match material {
             config::Material::Secret(secret) => Self::hs256(tenant, key.id.clone(), secret.reveal().as_bytes()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tandem_switch::id::{TenantId, UserId};
 
 use super::secret::HS256_SECRET_BYTES_MIN;
-use super::{Config, ConfigError, Key, Loaded, Tenant, Tls};
+use super::{Config, ConfigError, Loaded, SigningKey, Tenant, Tls};
 
 /// A rule that is broken: which key, and what is wrong with it.
 struct Broken {
@@ -113,7 +113,7 @@ pub(crate) enum Material {
     Ed25519(String),
 }
 
-impl Key {
+impl SigningKey {
     /// What the key is made of; `None` when not exactly one of the three is set.
     pub(crate) fn material(&self) -> Option<Material> {
         match (&self.hs256_secret, &self.hs256_secret_file, &self.ed25519_public) {

@@ -182,7 +182,7 @@ pub struct Tenant {
     /// Most calls on this node.
     pub calls_max: usize,
     /// Keys that its tokens are signed with.
-    pub keys: Vec<Key>,
+    pub keys: Vec<SigningKey>,
     /// Its users; none: anybody whose token is good.
     pub users: Vec<User>,
 }
@@ -201,7 +201,7 @@ pub enum DefaultPlan {
 /// A key that tokens are signed with: exactly one of the three is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Key {
+pub struct SigningKey {
     /// The key's name, as the `kid` of a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,

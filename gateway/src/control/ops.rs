@@ -1,0 +1,66 @@
+//! What operators and their machines ask: is the process alive, should it get traffic, what does it count, what goes on.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use tokio::sync::watch;
+
+use super::Status;
+use crate::telemetry::Metrics;
+
+/// Whether the node should get traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet: it is starting.
+    Starting,
+    /// Yes.
+    Ready,
+    /// Not any more: calls end, new ones are refused.
+    Draining,
+}
+
+/// What the operators' listener shows.
+#[derive(Clone, Debug)]
+pub struct Ops {
+    /// Whether the node should get traffic.
+    pub readiness: watch::Receiver<Readiness>,
+    /// What goes on.
+    pub status: watch::Receiver<Status>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Ops {
+    pub(super) fn router(self) -> Router {
+        Router::new()
+            .route("/healthz", get(async || "ok\n"))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .route("/status.json", get(status))
+            .fallback(async || (StatusCode::NOT_FOUND, "here are /healthz, /readyz, /metrics and /status.json\n"))
+            .with_state(self)
+    }
+}
+
+async fn readyz(State(ops): State<Ops>) -> Response {
+    match *ops.readiness.borrow() {
+        Readiness::Ready => "ready\n".into_response(),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+        Readiness::Draining => {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining: calls may end, new ones are refused\n").into_response()
+        }
+    }
+}
+
+async fn metrics(State(ops): State<Ops>) -> Response {
+    ([(header::CONTENT_TYPE, Metrics::CONTENT_TYPE)], ops.metrics.encode()).into_response()
+}
+
+async fn status(State(ops): State<Ops>) -> Response {
+    let status = ops.status.borrow().clone();
+    ([(header::CACHE_CONTROL, "no-store")], Json(status)).into_response()
+}

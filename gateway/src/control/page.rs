@@ -1,0 +1,64 @@
+//! The page and the SDK: the files of `gateway/web`, embedded in the binary. (A development build reads them from the source tree, so that
+//! a change shows at the next reload.)
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "web/"]
+struct Files;
+
+/// What a page is made of. Everything else in that directory (types, tests, packages for checking) is not for visitors.
+const SERVED: [&str; 11] = ["html", "css", "js", "svg", "png", "ico", "wasm", "woff2", "webmanifest", "wav", "ogg"];
+
+/// Serves one file; `/` is `index.html`.
+pub(super) async fn file(uri: Uri, headers: HeaderMap) -> Response {
+    let path = match uri.path().trim_start_matches('/') {
+        "" => "index.html",
+        path => path,
+    };
+    let Some(file) = Some(path).filter(|path| is_served(path)).and_then(Files::get) else {
+        return (StatusCode::NOT_FOUND, "no such page; the softphone is at /\n").into_response();
+    };
+    let tag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
+    // A browser may keep a file but asks each time whether it is still the same.
+    let mut response = if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, file.metadata.mimetype().to_owned())], file.data).into_response()
+    };
+    let kept = response.headers_mut();
+    kept.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        kept.insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn is_served(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let foreign = |part: &str| part == "node_modules" || part.starts_with('.') || part.is_empty();
+    SERVED.contains(&extension) && !path.ends_with(".test.js") && !path.split('/').any(foreign)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_page_needs_is_served() {
+        for path in ["index.html", "tandem.js", "softphone/app.js", "favicon.svg"] {
+            assert!(is_served(path), "{path}");
+        }
+        for path in
+            ["package.json", "jitter.test.js", "worklet.d.ts", "node_modules/x/index.js", "../src/token.rs", "a/../b.js", ".env", ""]
+        {
+            assert!(!is_served(path), "{path}");
+        }
+    }
+}
