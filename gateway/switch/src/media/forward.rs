@@ -222,3 +222,111 @@ impl<E> ForwardingTable<E> {
         self.links.values().all(LinkFlows::is_empty)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    const NOW: Instant = Instant::from_micros(0);
+
+    fn voice(flow: u32, sequence: u16) -> BytesMut {
+        let header =
+            rtp::Header { marker: false, payload_type: 111, sequence, timestamp: u32::from(sequence) * 960, ssrc: 1 };
+        let mut out = BytesMut::new();
+        datagram::write_prefix(FlowId(flow), &mut out);
+        header.write(None, &mut out);
+        out.extend_from_slice(b"opus");
+        out
+    }
+
+    #[test]
+    fn a_datagram_goes_where_its_flow_is_routed() {
+        let mut flows = LinkFlows::default();
+        flows.route(FlowId(7), "bob", Gate::Open).unwrap();
+        flows.route(FlowId(8), "carol", Gate::Open).unwrap();
+        assert_eq!(flows.forward(NOW, &voice(7, 1)), Ok(&"bob"));
+        assert_eq!(flows.forward(NOW, &voice(8, 1)), Ok(&"carol"));
+        assert_eq!(flows.forward(NOW, &voice(9, 1)), Err(Discard::NoSuchFlow));
+        assert_eq!(flows.counters(), Counters { forwarded: 2, no_such_flow: 1, ..Counters::default() });
+    }
+
+    #[test]
+    fn what_is_malformed_is_dropped_and_counted() {
+        let mut flows = LinkFlows::default();
+        flows.route(FlowId(7), "bob", Gate::Open).unwrap();
+        let whole = voice(7, 1);
+        let malformed = [&whole[..0], &whole[..2], &whole[..13], &whole[1..], &[1, 7]];
+        for bytes in malformed {
+            assert_eq!(flows.forward(NOW, bytes), Err(Discard::Malformed), "{bytes:02x?}");
+        }
+        assert_eq!(flows.counters(), Counters { malformed: 5, ..Counters::default() });
+        assert_eq!(flows.unroute(FlowId(7)), Some(Reception::default()));
+    }
+
+    #[test]
+    fn a_closed_gate_lets_nothing_pass_and_goes_on_counting() {
+        let mut flows = LinkFlows::default();
+        flows.route(FlowId(7), "bob", Gate::Open).unwrap();
+        flows.forward(NOW, &voice(7, 1)).unwrap();
+        assert!(flows.gate(FlowId(7), Gate::Closed));
+        assert_eq!(flows.forward(NOW, &voice(7, 2)), Err(Discard::GateClosed));
+        assert!(flows.gate(FlowId(7), Gate::Open));
+        flows.forward(NOW, &voice(7, 3)).unwrap();
+        assert!(!flows.gate(FlowId(8), Gate::Open), "there is no such route");
+        assert_eq!(flows.counters(), Counters { forwarded: 2, gate_closed: 1, ..Counters::default() });
+        let reception = flows.unroute(FlowId(7)).unwrap();
+        assert_eq!((reception.packets, reception.lost, reception.bytes), (3, 0, 48));
+    }
+
+    #[test]
+    fn a_route_that_is_replaced_keeps_its_counters() {
+        let mut flows = LinkFlows::default();
+        flows.route(FlowId(7), "bob", Gate::Open).unwrap();
+        flows.forward(NOW, &voice(7, 1)).unwrap();
+        flows.route(FlowId(7), "bob's new link", Gate::Open).unwrap();
+        assert_eq!(flows.forward(NOW, &voice(7, 2)), Ok(&"bob's new link"));
+        let receptions: Vec<_> = flows.receptions().map(|(flow, reception)| (flow, reception.packets)).collect();
+        assert_eq!(receptions, [(FlowId(7), 2)]);
+    }
+
+    #[test]
+    fn a_link_has_room_for_so_many_flows() {
+        let mut flows = LinkFlows::default();
+        for flow in 0..limits::FLOWS_PER_LINK_MAX as u32 {
+            flows.route(FlowId(flow), flow, Gate::Open).unwrap();
+        }
+        assert_eq!(flows.route(FlowId(99), 99, Gate::Open), Err(RouteError::Full));
+        assert_eq!(flows.route(FlowId(3), 33, Gate::Open), Ok(()), "one that is there may change");
+        assert!(flows.unroute(FlowId(3)).is_some());
+        assert_eq!(flows.unroute(FlowId(3)), None);
+        assert_eq!(flows.route(FlowId(99), 99, Gate::Open), Ok(()));
+    }
+
+    #[test]
+    fn nobody_speaks_on_another_links_flow() {
+        let (alice, mallory) = (LinkId(1), LinkId(2));
+        let mut table = ForwardingTable::default();
+        table.attach(alice);
+        table.attach(mallory);
+        table.route(alice, FlowId(7), LinkId(3), Gate::Open).unwrap();
+        assert_eq!(table.link_mut(mallory).unwrap().forward(NOW, &voice(7, 1)), Err(Discard::NoSuchFlow));
+        assert_eq!(table.link_mut(alice).unwrap().forward(NOW, &voice(7, 1)), Ok(&LinkId(3)));
+        assert_eq!(table.receptions().map(|(link, flow, _)| (link, flow)).collect::<Vec<_>>(), [(alice, FlowId(7))]);
+    }
+
+    #[test]
+    fn a_link_that_is_gone_takes_its_routes_along() {
+        let alice = LinkId(1);
+        let mut table = ForwardingTable::default();
+        assert_eq!(table.route(alice, FlowId(7), (), Gate::Open), Err(RouteError::NoSuchLink(alice)));
+        table.attach(alice);
+        table.route(alice, FlowId(7), (), Gate::Open).unwrap();
+        table.attach(alice);
+        assert!(!table.is_empty(), "attaching again changes nothing");
+        assert_eq!(table.detach(alice).unwrap().receptions().count(), 1);
+        assert!(table.is_empty() && table.detach(alice).is_none());
+        assert_eq!(table.unroute(alice, FlowId(7)), None);
+    }
+}

@@ -233,3 +233,121 @@ pub(super) fn ticks_at(now: Instant) -> i64 {
     let micros = now.as_micros();
     (micros / 125 * 6 + micros % 125 * 6 / 125) as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// V=2, marker, payload type 111, sequence 0x1234, timestamp 0x01020304, SSRC 0xdeadbeef; `first` is the first byte.
+    fn packet(first: u8, rest: &[u8]) -> Vec<u8> {
+        let fixed = [first, 0xef, 0x12, 0x34, 1, 2, 3, 4, 0xde, 0xad, 0xbe, 0xef];
+        [&fixed, rest].concat()
+    }
+
+    fn elements(block: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        let bytes = packet(0x90, block);
+        let packet = Packet::parse(&bytes).unwrap();
+        packet.elements().map(|element| (element.id, element.data.to_vec())).collect()
+    }
+
+    #[test]
+    fn the_fixed_header_is_read_field_by_field() {
+        let bytes = packet(0x80, b"opus");
+        let read = Packet::parse(&bytes).unwrap();
+        let header =
+            Header { marker: true, payload_type: 111, sequence: 0x1234, timestamp: 0x0102_0304, ssrc: 0xdead_beef };
+        assert_eq!((read.header, read.payload, read.padding), (header, &b"opus"[..], 0));
+    }
+
+    #[test]
+    fn sources_extension_and_padding_are_cut_off() {
+        // Two CSRCs, an extension of one word, padding of three bytes.
+        let rest = [0, 0, 0, 1, 0, 0, 0, 2, 0xbe, 0xde, 0, 1, 0x10, 0x85, 0, 0, b'o', b'k', 0, 0, 3];
+        let bytes = packet(0xb2, &rest);
+        let read = Packet::parse(&bytes).unwrap();
+        assert_eq!(read.csrcs().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((read.payload, read.padding), (&b"ok"[..], 3));
+        assert_eq!(read.audio_level(1), Some(AudioLevel { voice: true, below_overload_db: 5 }));
+        assert_eq!(read.audio_level(2), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let table = [
+            (packet(0x80, &[])[..11].to_vec(), Malformed::TooShort(11)),
+            (packet(0x40, &[]), Malformed::Version(1)),
+            (packet(0x82, &[0; 7]), Malformed::CsrcTruncated(2)),
+            (packet(0x90, &[0xbe, 0xde, 0]), Malformed::ExtensionTruncated),
+            (packet(0x90, &[0xbe, 0xde, 0, 1, 0, 0, 0]), Malformed::ExtensionTruncated),
+            (packet(0xa0, &[]), Malformed::Padding { padding: 0, room: 0 }),
+            (packet(0xa0, &[1, 2, 0]), Malformed::Padding { padding: 0, room: 3 }),
+            (packet(0xa0, &[1, 2, 4]), Malformed::Padding { padding: 4, room: 3 }),
+        ];
+        for (bytes, error) in table {
+            assert_eq!(Packet::parse(&bytes), Err(error), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn one_byte_elements_are_read_as_rfc_8285_says() {
+        // Its section 4.2 example: lengths 1, 2 (L=1), padding between, 4 (L=3).
+        let example = [0xbe, 0xde, 0, 3, 0x10, 0xaa, 0x21, 0xb0, 0xb1, 0, 0, 0x33, 1, 2, 3, 4];
+        assert_eq!(elements(&example), [(1, vec![0xaa]), (2, vec![0xb0, 0xb1]), (3, vec![1, 2, 3, 4])]);
+        let ends_at_15 = [0xbe, 0xde, 0, 2, 0x10, 0xaa, 0xf0, 1, 0x20, 0xbb, 0, 0];
+        assert_eq!(elements(&ends_at_15), [(1, vec![0xaa])]);
+        let zero_with_length = [0xbe, 0xde, 0, 1, 0x01, 0x10, 0xaa, 0];
+        assert_eq!(elements(&zero_with_length), []);
+        let overrun = [0xbe, 0xde, 0, 1, 0x10, 0xaa, 0x2f, 1];
+        assert_eq!(elements(&overrun), [(1, vec![0xaa])]);
+    }
+
+    #[test]
+    fn two_byte_elements_are_read_as_rfc_8285_says() {
+        // Its section 4.3 example: an empty element, one byte, padding, four bytes; the lowest four profile bits are the application's.
+        let example = [0x10, 0x07, 0, 3, 1, 0, 2, 1, 0xaa, 0, 3, 4, 1, 2, 3, 4];
+        assert_eq!(elements(&example), [(1, vec![]), (2, vec![0xaa]), (3, vec![1, 2, 3, 4])]);
+        let overrun = [0x10, 0x00, 0, 1, 1, 3, 0xaa, 0xbb];
+        assert_eq!(elements(&overrun), []);
+        assert_eq!(elements(&[0x12, 0x34, 0, 1, 0x10, 0xaa, 0, 0]), [], "a profile of another kind");
+    }
+
+    #[test]
+    fn an_empty_level_element_is_no_level() {
+        let bytes = packet(0x90, &[0x10, 0x00, 0, 1, 1, 0, 0, 0]);
+        assert_eq!(Packet::parse(&bytes).unwrap().audio_level(1), None);
+    }
+
+    #[test]
+    fn a_written_header_is_read_back() {
+        let header = Header { marker: false, payload_type: 111, sequence: 65_535, timestamp: u32::MAX, ssrc: 7 };
+        let quiet = AudioLevel { voice: false, below_overload_db: 127 };
+        for (level, length) in [(None, 12), (Some(quiet), 20)] {
+            let mut out = BytesMut::new();
+            header.write(level, &mut out);
+            assert_eq!(out.len(), length);
+            out.extend_from_slice(b"opus");
+            let read = Packet::parse(&out).unwrap();
+            assert_eq!((read.header, read.audio_level(AUDIO_LEVEL_EXTENSION)), (header, level));
+            assert_eq!(read.payload, b"opus");
+        }
+    }
+
+    #[test]
+    fn the_audio_level_has_its_bits_where_rfc_6464_has_them() {
+        for (byte, voice, below_overload_db) in
+            [(0x00, false, 0), (0x80, true, 0), (0x7f, false, 127), (0x9e, true, 30)]
+        {
+            let level = AudioLevel { voice, below_overload_db };
+            assert_eq!((AudioLevel::from_byte(byte), level.to_byte()), (level, byte));
+        }
+        assert_eq!(AudioLevel { voice: false, below_overload_db: 200 }.to_byte(), 0x7f);
+    }
+
+    #[test]
+    fn monotonic_time_becomes_ticks() {
+        for (micros, ticks) in [(0, 0), (1_000, 48), (20_000, 960), (125, 6), (20, 0), (21, 1), (1_000_000, 48_000)] {
+            assert_eq!(ticks_at(Instant::from_micros(micros)), ticks, "{micros}");
+        }
+        assert!(ticks_at(Instant::from_micros(u64::MAX)) > 0);
+    }
+}

@@ -248,3 +248,117 @@ fn loss_impairment(loss_percent: f32) -> f32 {
     let loss = loss_percent.clamp(0.0, 100.0);
     CODEC_IMPAIRMENT + (95.0 - CODEC_IMPAIRMENT) * loss / (loss / BURST_RATIO + LOSS_ROBUSTNESS)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::rtp::FRAME_TICKS;
+
+    /// Feeds packets `(arrival in ms, sequence, timestamp in frames)` of one source.
+    fn meter(packets: &[(u64, u16, u32)]) -> (ReceptionMeter, Vec<Arrival>) {
+        let mut meter = ReceptionMeter::default();
+        let arrivals = packets.iter().map(|&packet| receive(&mut meter, 1, packet)).collect();
+        (meter, arrivals)
+    }
+
+    fn receive(meter: &mut ReceptionMeter, ssrc: u32, (ms, sequence, frame): (u64, u16, u32)) -> Arrival {
+        let timestamp = frame.wrapping_mul(FRAME_TICKS);
+        let header = Header { marker: false, payload_type: 111, sequence, timestamp, ssrc };
+        meter.receive(Instant::from_micros(ms * 1000), &header, 100)
+    }
+
+    fn numbers(meter: &ReceptionMeter) -> (u64, u64, u64, u64) {
+        let Reception { packets, lost, late, .. } = meter.reception();
+        (packets, lost, late, meter.duplicates())
+    }
+
+    #[test]
+    fn nothing_received_has_no_score() {
+        assert_eq!(ReceptionMeter::default().reception(), Reception::default());
+    }
+
+    #[test]
+    fn a_steady_flow_has_no_loss_and_no_jitter_across_the_wrap() {
+        let packets: Vec<_> = (0..200).map(|n| (u64::from(n) * 20, 65_500u16.wrapping_add(n), u32::from(n))).collect();
+        let (meter, _) = meter(&packets);
+        assert_eq!(numbers(&meter), (200, 0, 0, 0));
+        let reception = meter.reception();
+        assert_eq!((reception.bytes, reception.jitter_ms), (20_000, 0.0));
+        assert!((4.3..4.4).contains(&reception.mos), "{}", reception.mos);
+    }
+
+    #[test]
+    fn gaps_are_lost_until_they_are_filled() {
+        use Arrival::{Duplicate, Fresh, Late};
+        let (meter, arrivals) =
+            meter(&[(0, 65_534, 0), (20, 65_535, 1), (80, 2, 4), (81, 1, 3), (82, 1, 3), (83, 2, 4), (84, 65_533, 0)]);
+        assert_eq!(arrivals, [Fresh, Fresh, Fresh, Late, Duplicate, Duplicate, Late]);
+        assert_eq!(numbers(&meter), (5, 1, 2, 2));
+    }
+
+    #[test]
+    fn silence_is_no_loss() {
+        let (meter, _) = meter(&[(0, 1, 0), (20, 2, 1), (420, 3, 21), (440, 4, 22)]);
+        assert_eq!(numbers(&meter), (4, 0, 0, 0));
+        assert_eq!(meter.reception().jitter_ms, 0.0);
+    }
+
+    #[test]
+    fn a_late_packet_is_known_within_the_window_only() {
+        let (meter, arrivals) = meter(&[(0, 100, 0), (1, 164, 64), (2, 101, 1), (3, 100, 0)]);
+        assert_eq!(arrivals, [Arrival::Fresh, Arrival::Fresh, Arrival::Late, Arrival::Stray]);
+        assert_eq!(numbers(&meter), (4, 62, 1, 0));
+    }
+
+    #[test]
+    fn a_jump_counts_as_a_restart_when_it_is_confirmed() {
+        use Arrival::{Fresh, Restart, Stray};
+        let (meter, arrivals) = meter(&[(0, 10, 0), (40, 12, 2), (60, 30_000, 0), (80, 30_001, 1), (120, 30_003, 3)]);
+        assert_eq!(arrivals, [Fresh, Fresh, Stray, Restart, Fresh]);
+        // One lost on each side of the restart.
+        assert_eq!(numbers(&meter), (5, 2, 0, 0));
+        assert_eq!(meter.reception().jitter_ms, 0.0);
+    }
+
+    #[test]
+    fn another_source_is_a_restart() {
+        let (mut meter, _) = meter(&[(0, 10, 0), (20, 11, 1)]);
+        assert_eq!(receive(&mut meter, 2, (40, 12_345, 77)), Arrival::Restart);
+        assert_eq!(receive(&mut meter, 2, (60, 12_346, 78)), Arrival::Fresh);
+        assert_eq!(numbers(&meter), (4, 0, 0, 0));
+    }
+
+    #[test]
+    fn jitter_follows_rfc_3550() {
+        // Transit times of 0, 16, 0 ms: J = 16/16 = 1, then 1 + (16 - 1)/16 = 1.9375 ms.
+        let (meter, _) = meter(&[(0, 1, 0), (36, 2, 1), (40, 3, 2)]);
+        assert!((meter.reception().jitter_ms - 1.9375).abs() < 1e-3, "{}", meter.reception().jitter_ms);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_no_jitter() {
+        let (meter, _) = meter(&[(0, 1, 0), (20, 2, 1_000), (40, 3, 1_001)]);
+        assert_eq!(meter.reception().jitter_ms, 0.0);
+    }
+
+    #[test]
+    fn the_score_falls_with_loss_and_jitter() {
+        // Reckoned by hand from G.107's formulas: R = 93.2 - Id - Ie,eff.
+        for (loss, jitter_ms, score) in
+            [(0.0, 0.0, 4.329), (0.01, 0.0, 4.170), (0.05, 5.0, 3.476), (0.1, 0.0, 2.777), (1.0, 0.0, 1.028)]
+        {
+            let got = mean_opinion_score(loss, jitter_ms);
+            assert!((got - score).abs() < 0.001, "loss {loss}, jitter {jitter_ms} ms: {got}, not {score}");
+        }
+        assert!(mean_opinion_score(0.0, 100.0) < mean_opinion_score(0.0, 50.0));
+    }
+
+    #[test]
+    fn receptions_add_up() {
+        let a = Reception { packets: 100, bytes: 1000, lost: 1, late: 2, jitter_ms: 1.0, mos: 4.0 };
+        let b = Reception { packets: 300, bytes: 3000, lost: 3, late: 4, jitter_ms: 3.0, mos: 2.0 };
+        let both = Reception { packets: 400, bytes: 4000, lost: 4, late: 6, jitter_ms: 2.5, mos: 2.5 };
+        assert_eq!((a.merge(b), b.merge(a)), (both, both));
+        assert_eq!((a.merge(Reception::default()), Reception::default().merge(a)), (a, a));
+    }
+}
