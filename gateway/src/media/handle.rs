@@ -56,8 +56,8 @@ pub enum MediaError {
     /// The certificate does not fit QUIC.
     #[error("the certificate cannot be used for QUIC: {0}")]
     Certificate(String),
-    /// A shard's thread did not start.
-    #[error("cannot start shard {shard}: {source}")]
+    /// A shard's thread did not start, or does not take commands.
+    #[error("shard {shard} does not run: {source}")]
     Shard {
         /// Which.
         shard: usize,
@@ -89,17 +89,12 @@ pub struct Media {
 struct Inner {
     local_addr: SocketAddr,
     server_config: ServerConfig,
-    shards: Vec<ShardHandle>,
+    /// Each shard's queue.
+    shards: Vec<mpsc::Sender<Command>>,
     directory: Directory,
     metrics: MediaMetrics,
     adopted: AtomicUsize,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
-}
-
-#[derive(Debug)]
-struct ShardHandle {
-    commands: mpsc::Sender<Command>,
-    endpoint: Endpoint,
 }
 
 impl Media {
@@ -141,8 +136,8 @@ impl Media {
                     Box::new(move || Shard::new(index, started, links_max, events, directory, metrics))
                 },
             };
-            let (handle, thread) = shard.start()?;
-            shards.push(handle);
+            let (commands, thread) = shard.start()?;
+            shards.push(commands);
             threads.push(thread);
         }
         let (adopted, threads) = (AtomicUsize::new(0), Mutex::new(threads));
@@ -162,7 +157,7 @@ impl Media {
     /// Uses another certificate for connections from now on; those that stand live on.
     ///
     /// # Errors
-    /// When it does not fit; the old one stays.
+    /// When it does not fit (the old one stays), or a shard does not take commands.
     pub fn set_certificate(
         &self,
         chain: Vec<CertificateDer<'static>>,
@@ -170,8 +165,11 @@ impl Media {
     ) -> Result<(), MediaError> {
         let mut config = self.inner.server_config.clone();
         config.crypto = quic_crypto(chain, key)?;
-        for shard in &self.inner.shards {
-            shard.endpoint.set_server_config(Some(config.clone()));
+        for (shard, commands) in self.inner.shards.iter().enumerate() {
+            let failed = |error| MediaError::Shard { shard, source: io::Error::other(error) };
+            commands
+                .try_send(Command::Serve { config: Box::new(config.clone()) })
+                .map_err(|error| failed(error.to_string()))?;
         }
         Ok(())
     }
@@ -210,9 +208,9 @@ impl Media {
 
     /// What was received so far on every route.
     pub fn measure(&self) -> impl Future<Output = Vec<(LinkId, FlowId, Reception)>> + Send + use<> {
-        let ask = |shard: &ShardHandle| {
+        let ask = |commands: &mpsc::Sender<Command>| {
             let (answer, receptions) = oneshot::channel();
-            shard.commands.try_send(Command::Measure { answer }).ok().map(|()| receptions)
+            commands.try_send(Command::Measure { answer }).ok().map(|()| receptions)
         };
         let asked: Vec<_> = self.inner.shards.iter().filter_map(ask).collect();
         async move {
@@ -229,16 +227,16 @@ impl Media {
     pub fn adopt_websocket(&self, socket: WebSocket, peer: SocketAddr) {
         let turn = self.inner.adopted.fetch_add(1, Ordering::Relaxed) % self.inner.shards.len();
         tracing::debug!(%peer, shard = turn, "WebSocket adopted");
-        if self.inner.shards[turn].commands.try_send(Command::Adopt { socket: Box::new(socket) }).is_err() {
+        if self.inner.shards[turn].try_send(Command::Adopt { socket: Box::new(socket) }).is_err() {
             self.inner.metrics.count_failed_handshake("overloaded");
         }
     }
 
     /// Says goodbye to every link and waits until all threads have ended: a few seconds at most.
     pub async fn stop(&self) {
-        for shard in &self.inner.shards {
+        for commands in &self.inner.shards {
             // A shard that has ended already needs no telling.
-            let _ = shard.commands.send(Command::Stop).await;
+            let _ = commands.send(Command::Stop).await;
         }
         let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || {
@@ -250,8 +248,8 @@ impl Media {
     }
 
     fn command(&self, link: LinkId, command: Command) {
-        let Some(shard) = self.inner.shards.get(shard_of_link(link)) else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = shard.commands.try_send(command) {
+        let Some(commands) = self.inner.shards.get(shard_of_link(link)) else { return };
+        if let Err(mpsc::error::TrySendError::Full(_)) = commands.try_send(command) {
             // A command that is not carried out could leave voice flowing where it must not. No link, no voice.
             self.inner.metrics.commands_refused.inc();
             tracing::error!(link = link.0, "a shard hangs: its queue of commands is full; closing the link");
@@ -278,7 +276,7 @@ struct ShardSeed {
 }
 
 impl ShardSeed {
-    fn start(self) -> Result<(ShardHandle, thread::JoinHandle<()>), MediaError> {
+    fn start(self) -> Result<(mpsc::Sender<Command>, thread::JoinHandle<()>), MediaError> {
         let index = self.index;
         let failed = |source| MediaError::Shard { shard: index, source };
         let (commands, queue) = mpsc::channel(limits::COMMANDS_MAX);
@@ -287,11 +285,11 @@ impl ShardSeed {
             .name(format!("shard-{index}"))
             .spawn(move || self.run(&ready, queue))
             .map_err(failed)?;
-        let endpoint = started.recv().map_err(io::Error::other).and_then(|endpoint| endpoint).map_err(failed)?;
-        Ok((ShardHandle { commands, endpoint }, thread))
+        started.recv().map_err(io::Error::other).flatten().map_err(failed)?;
+        Ok((commands, thread))
     }
 
-    fn run(self, ready: &std::sync::mpsc::SyncSender<io::Result<Endpoint>>, commands: mpsc::Receiver<Command>) {
+    fn run(self, ready: &std::sync::mpsc::SyncSender<io::Result<()>>, commands: mpsc::Receiver<Command>) {
         let started = tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
             let endpoint = {
                 let _context = runtime.enter();
@@ -307,7 +305,7 @@ impl ShardSeed {
                 return;
             }
         };
-        let _ = ready.send(Ok(endpoint.clone()));
+        let _ = ready.send(Ok(()));
         let shard = ShardLoop::new((self.make)(), endpoint);
         LocalSet::new().block_on(&runtime, shard.run(commands));
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use axum::extract::ws::WebSocket;
-use quinn::{Endpoint, Incoming, VarInt};
+use quinn::{Endpoint, Incoming, ServerConfig, VarInt};
 use tandem_switch::exchange::Gate;
 use tandem_switch::id::{FlowId, LinkId};
 use tandem_switch::media::forward::LinkFlows;
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Unroute { from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception> },
     /// Give the counters of all routes.
     Measure { answer: oneshot::Sender<Vec<(LinkId, FlowId, Reception)>> },
+    /// Serve new connections with this certificate.
+    Serve { config: Box<ServerConfig> },
     /// Make a link of a WebSocket.
     Adopt { socket: Box<WebSocket> },
     /// Say goodbye to all and end the thread.
@@ -203,6 +205,7 @@ impl ShardLoop {
             Command::Measure { answer } => {
                 let _ = answer.send(self.shard.measure());
             }
+            Command::Serve { config } => self.endpoint.set_server_config(Some(*config)),
             Command::Adopt { socket } => self.adopt(*socket),
             Command::Stop => {}
         }
@@ -249,7 +252,7 @@ impl ShardLoop {
                                 let _ = answer.send(reception);
                             }
                         }
-                        Command::Route { .. } | Command::Measure { .. } | Command::Adopt { .. } | Command::Stop => {}
+                        _ => {}
                     },
                 }
             }
