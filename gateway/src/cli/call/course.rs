@@ -1,0 +1,274 @@
+//! The course of one call, from signing in to the last figures.
+
+use std::future::pending;
+use std::io::Write;
+
+use tandem_client::voice::{SenderOptions, Sink, Source, VoiceReceiver, VoiceSender};
+use tandem_client::{Client, Event, Events, Options};
+use tandem_switch::cause::Cause;
+use tandem_switch::id::{CallId, FlowId};
+use tandem_switch::media::stats::Reception;
+use tandem_switch::signal::{ClientMessage, Happening, ServerMessage};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::line::{Figures, Line};
+use super::{Answer, Args};
+
+/// One call, under way.
+pub(super) struct Course {
+    args: Args,
+    client: Client,
+    events: Events,
+    call: Option<CallId>,
+    /// What is said and heard, until the call is connected for the first time.
+    source: Option<Source>,
+    sink: Option<Sink>,
+    voice: Option<(VoiceSender, VoiceReceiver)>,
+    connected_at: Option<Instant>,
+    hang_up_at: Option<Instant>,
+    peer_heard: Option<Reception>,
+    /// Answers typed at the terminal.
+    typed: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
+}
+
+/// What the course waits for.
+enum Next {
+    Event(Option<Event>),
+    HangUp,
+    Typed(bool),
+}
+
+impl Course {
+    /// Signs in and dials, or starts to wait.
+    pub(super) async fn begin(args: Args, options: Options, source: Source, sink: Sink) -> anyhow::Result<Self> {
+        let (client, events) = Client::connect(options).await?;
+        let mut course = Self {
+            args,
+            client,
+            events,
+            call: None,
+            source: Some(source),
+            sink: Some(sink),
+            voice: None,
+            connected_at: None,
+            hang_up_at: None,
+            peer_heard: None,
+            typed: mpsc::channel(1),
+        };
+        let identity = course.client.identity();
+        course.print(&Line::SignedIn {
+            tenant: identity.tenant.to_string(),
+            user: identity.user.to_string(),
+            transport: course.client.transport().to_string(),
+        })?;
+        match course.args.to.clone() {
+            Some(to) => course.dial(to).await?,
+            None => course.print(&Line::Waiting)?,
+        }
+        Ok(course)
+    }
+
+    async fn dial(&mut self, to: String) -> anyhow::Result<()> {
+        let call = self.client.invite(&to, Vec::new()).await?;
+        self.call_begins(call);
+        self.print(&Line::Calling { to, call: call.to_string() })
+    }
+
+    fn call_begins(&mut self, call: CallId) {
+        self.call = Some(call);
+        self.hang_up_at = self.args.hangup_after.map(|after| Instant::now() + after);
+    }
+
+    /// Follows the call to its end; says why it ended.
+    pub(super) async fn follow(mut self) -> anyhow::Result<Cause> {
+        let cause = loop {
+            let ended = match self.next().await? {
+                Next::Event(Some(event)) => self.happened(event).await?,
+                Next::Event(None) => Some(Cause::ConnectionLost),
+                Next::HangUp => self.hang_up().await?,
+                Next::Typed(yes) => self.decide(yes).await?,
+            };
+            if let Some(cause) = ended {
+                break cause;
+            }
+        };
+        self.finish().await?;
+        Ok(cause)
+    }
+
+    /// Waits for the next thing. All of it is cancellation safe.
+    async fn next(&mut self) -> anyhow::Result<Next> {
+        let due = self.hang_up_at;
+        let hang_up = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            event = self.events.next() => Ok(Next::Event(event)),
+            () = hang_up => Ok(Next::HangUp),
+            Some(yes) = self.typed.1.recv() => Ok(Next::Typed(yes)),
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Ok(Next::HangUp)
+            }
+        }
+    }
+
+    /// Hangs up; the `ended` event follows. Without a call there is nothing more to wait for.
+    async fn hang_up(&mut self) -> anyhow::Result<Option<Cause>> {
+        self.hang_up_at = None;
+        match self.call {
+            Some(call) => {
+                self.client.hang_up(call).await?;
+                Ok(None)
+            }
+            None => Ok(Some(Cause::Cancelled)),
+        }
+    }
+
+    async fn decide(&mut self, yes: bool) -> anyhow::Result<Option<Cause>> {
+        if let Some(call) = self.call {
+            if yes {
+                self.client.answer(call).await?;
+            } else {
+                self.client.decline(call).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deals with an event; says why the call ended when it did.
+    async fn happened(&mut self, event: Event) -> anyhow::Result<Option<Cause>> {
+        match event {
+            Event::Message(ServerMessage::Event(event)) if self.call.is_none_or(|call| call == event.call) => {
+                return self.call_event(event.call, event.what).await;
+            }
+            Event::Message(ServerMessage::Event(event)) => {
+                // One call at a time: whoever calls meanwhile is told so.
+                if matches!(event.what, Happening::Incoming { .. }) {
+                    let busy = ClientMessage::Decline { call: event.call, cause: Some(Cause::Busy) };
+                    self.client.send(busy).await?;
+                }
+            }
+            Event::Message(ServerMessage::Quality { peer: Some(peer), .. }) => self.peer_heard = Some(peer),
+            Event::Message(ServerMessage::Error { message, .. }) => self.print(&Line::Problem { message })?,
+            Event::Message(_) => {}
+            Event::LinkLost => self.print(&Line::LinkLost)?,
+            Event::LinkBack { resumed, transport } => {
+                self.print(&Line::LinkBack { resumed, transport: transport.to_string() })?;
+                if !resumed && self.call.is_some() {
+                    return Ok(Some(Cause::ConnectionLost));
+                }
+            }
+            Event::Closed { why, .. } => {
+                self.print(&Line::Problem { message: why })?;
+                return Ok(Some(Cause::ConnectionLost));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn call_event(&mut self, call: CallId, what: Happening) -> anyhow::Result<Option<Cause>> {
+        let line = match what {
+            Happening::Incoming { from, name, .. } => {
+                self.call_begins(call);
+                self.print(&Line::Incoming { from, name, call: call.to_string() })?;
+                self.ringing_here().await?;
+                return Ok(None);
+            }
+            Happening::Connected { peer, send, receive } => {
+                self.connected(call, send, receive).await?;
+                Line::Connected { peer }
+            }
+            Happening::Ended { cause, reason } => {
+                self.print(&Line::Ended { cause, reason })?;
+                return Ok(Some(cause));
+            }
+            Happening::Ringing => Line::Ringing,
+            Happening::Disconnected => Line::Disconnected,
+            Happening::Held => Line::Held,
+            Happening::Unheld => Line::Unheld,
+            Happening::Muted => Line::Muted,
+            Happening::Unmuted => Line::Unmuted,
+            Happening::Dtmf { digits } => Line::Dtmf { digits },
+            Happening::PeerLost => Line::PeerLost,
+            Happening::PeerBack => Line::PeerBack,
+        };
+        self.print(&line)?;
+        Ok(None)
+    }
+
+    async fn ringing_here(&mut self) -> anyhow::Result<()> {
+        match self.args.answer {
+            Answer::Auto => drop(self.decide(true).await?),
+            Answer::Decline => drop(self.decide(false).await?),
+            Answer::Ask => ask(self.typed.0.clone()),
+        }
+        Ok(())
+    }
+
+    async fn connected(&mut self, call: CallId, send: FlowId, receive: FlowId) -> anyhow::Result<()> {
+        if let Some((speaking, hearing)) = &self.voice {
+            speaking.follow(send)?;
+            hearing.follow(receive).await?;
+            return Ok(());
+        }
+        let now = Instant::now();
+        self.connected_at = Some(now);
+        self.hang_up_at = [self.hang_up_at, self.args.duration.map(|span| now + span)].into_iter().flatten().min();
+        if let (Some(source), Some(sink)) = (self.source.take(), self.sink.take()) {
+            let hearing = VoiceReceiver::start(&self.client, Some(call), receive, sink)?;
+            let speaking = VoiceSender::start(&self.client, send, source, SenderOptions::default())?;
+            self.voice = Some((speaking, hearing));
+        }
+        if let Some(digits) = self.args.dtmf.clone() {
+            self.client.send(ClientMessage::Dtmf { call, digits }).await?;
+        }
+        Ok(())
+    }
+
+    /// Finishes the recording, tells the figures, ends the session.
+    async fn finish(mut self) -> anyhow::Result<()> {
+        if let Some((speaking, hearing)) = self.voice.take() {
+            let sent = speaking.sent();
+            drop(speaking);
+            let talked = self.connected_at.map_or(0, |at| at.elapsed().as_millis());
+            let figures = Figures {
+                transport: self.client.transport().to_string(),
+                talked_ms: u64::try_from(talked).unwrap_or(u64::MAX),
+                sent_packets: sent.packets,
+                sent_bytes: sent.bytes,
+                heard: hearing.stop().await?,
+                peer_heard: self.peer_heard,
+            };
+            self.print(&Line::Figures(Box::new(figures)))?;
+        }
+        self.client.bye().await;
+        Ok(())
+    }
+
+    fn print(&self, line: &Line) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if self.args.json {
+            writeln!(out, "{}", serde_json::to_string(line)?)?;
+        } else {
+            writeln!(out, "{line}")?;
+        }
+        Ok(out.flush()?)
+    }
+}
+
+/// Asks at the terminal, on a thread of its own: reading a terminal cannot be cancelled, and must not keep the program from ending.
+fn ask(answer: mpsc::Sender<bool>) {
+    eprint!("Take the call? [y/n] ");
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        let yes = read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes");
+        // An error means that the call is over already.
+        let _over = answer.blocking_send(yes);
+    });
+}
