@@ -31,6 +31,8 @@ const QUALITY_MS = 1000;
  * @property {Reception | null} peer What the other party receives, as they reported.
  * @property {number} rttMs Round trip to the gateway.
  * @property {number} bufferMs Delay that this end adds to smooth the flow.
+ * @property {number} targetMs The delay that the jitter buffer steers towards.
+ * @property {{ concealed: number, dropped: number, underruns: number }} faults What the listener may have noticed.
  * @property {number} lossShare Share of packets of the last second that could not be played, 0 to 1.
  */
 
@@ -325,6 +327,7 @@ export class Call extends EventTarget {
    */
   heardAs(uplink, peer) {
     this.#remote = { uplink, peer };
+    if (peer) this.#sender?.heardAs(peer);
   }
 
   #measure() {
@@ -337,7 +340,8 @@ export class Call extends EventTarget {
     const missing = local.lost + local.late;
     const lossShare = Math.max(0, missing - this.#before.missing) / Math.max(1, packets - this.#before.packets);
     this.#before = { packets, missing };
-    this.quality = { local, ...this.#remote, rttMs, bufferMs: receiver.bufferMs, lossShare: Math.min(1, lossShare) };
+    const { bufferMs, targetMs, faults } = receiver;
+    this.quality = { local, ...this.#remote, rttMs, bufferMs, targetMs, faults, lossShare: Math.min(1, lossShare) };
     this.#tell('quality', this.quality);
   }
 

@@ -21,6 +21,12 @@ const FRAME_MS = 20;
 const SPEECH_LEVEL = 50;
 /** Frames that the encoder may owe before new ones are dropped: 200 ms. */
 const ENCODER_BACKLOG_MAX = 10;
+/** From this share of lost packets on a voice is protected. */
+const LOSSY_SHARE = 0.03;
+/** Fewer packets than this say nothing about loss: 2 s. */
+const REPORT_PACKETS_MIN = 100;
+/** What a protected voice takes, of the ordinary bitrate. */
+const LOSSY_BITRATE = 1.25;
 /** Decoded sound that waits in the audio thread at least: one frame and the way there. */
 const LEVEL_MIN_MS = 25;
 const LEVEL_MAX_MS = 150;
@@ -151,6 +157,10 @@ export class VoiceSender {
   #timestamp = crypto.getRandomValues(new Uint32Array(1))[0];
   #ssrc = crypto.getRandomValues(new Uint32Array(1))[0];
   #marker = true;
+  #options;
+  #lossy = false;
+  /** What the other party had reported before. */
+  #reported = { packets: 0, lost: 0 };
 
   /**
    * @param {AudioDevices} devices
@@ -161,7 +171,8 @@ export class VoiceSender {
   constructor(devices, flow, send, fail) {
     this.#send = (/** @type {EncodedAudioChunk} */ chunk) => send(encodeDatagram(flow, this.#packet(chunk)));
     this.#encoder = new AudioEncoder({ output: this.#send, error: fail });
-    this.#encoder.configure(encoderConfig(devices.options));
+    this.#options = devices.options;
+    this.#encoder.configure(encoderConfig(this.#options, false));
     this.#stop = devices.listen((frame, index) => this.#encode(frame, index));
   }
 
@@ -205,6 +216,20 @@ export class VoiceSender {
     return { sequence: this.#sequence, timestamp, ssrc: this.#ssrc, marker, payload, level, speech: level < SPEECH_LEVEL };
   }
 
+  /**
+   * The other party reports what they receive: protects the voice from loss once there is some.
+   * @param {import('./signal.js').Reception} reception
+   */
+  heardAs({ packets, lost }) {
+    const before = this.#reported;
+    this.#reported = { packets, lost };
+    const expected = packets + lost - before.packets - before.lost;
+    if (this.#lossy || expected < REPORT_PACKETS_MIN || this.#encoder.state !== 'configured') return;
+    if ((lost - before.lost) / expected < LOSSY_SHARE) return;
+    this.#lossy = true;
+    this.#encoder.configure(encoderConfig(this.#options, true));
+  }
+
   /** Stops for good. */
   close() {
     this.#stop();
@@ -213,13 +238,17 @@ export class VoiceSender {
 }
 
 /**
+ * Forward error correction takes bits from the sound itself: measured, 0.75 of PESQ at 32 kbit/s. So it is on only where it is needed.
  * @param {AudioOptions} options
+ * @param {boolean} lossy
  * @returns {AudioEncoderConfig}
  */
-function encoderConfig({ bitrate = 32_000, dtx = false }) {
+function encoderConfig({ bitrate = 32_000, dtx = false }, lossy) {
   /** @type {Record<string, unknown>} */
-  const opus = { application: 'voip', signal: 'voice', frameDuration: FRAME_MICROS, useinbandfec: true, packetlossperc: 10 };
-  return { codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1, bitrate, opus: { ...opus, usedtx: dtx } };
+  const opus = { application: 'voip', signal: 'voice', frameDuration: FRAME_MICROS, usedtx: dtx };
+  const protection = lossy ? { useinbandfec: true, packetlossperc: 10 } : {};
+  const rate = lossy ? bitrate * LOSSY_BITRATE : bitrate;
+  return { codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1, bitrate: rate, opus: { ...opus, ...protection } };
 }
 
 /** The other side's voice on its way to the loudspeaker. */
@@ -235,6 +264,7 @@ export class VoiceReceiver {
   /** Frames that the audio thread was sent. */
   #sent = 0;
   #levelMs = 0;
+  #underruns = 0;
   #quickest = new SlidingMinimum(10_000);
   #answers = new DelayHistogram(ANSWER_EXPECTED_MS);
   /** @type {Float32Array[] | undefined} */
@@ -264,15 +294,16 @@ export class VoiceReceiver {
 
   /**
    * The audio thread reports.
-   * @param {{ wanted?: true, level: number, received: number, time: number, tapped?: Float32Array }} report
+   * @param {{ wanted?: true, level: number, underruns: number, received: number, time: number, tapped?: Float32Array }} report
    */
-  #heard({ wanted, level, received, time, tapped }) {
+  #heard({ wanted, level, underruns, received, time, tapped }) {
     if (tapped) this.#record(tapped);
     if (!wanted) return;
     const now = performance.now();
     const transit = now - time * 1000;
     this.#answers.push(transit - this.#quickest.push(now, transit));
     const needed = Math.min(LEVEL_MAX_MS, LEVEL_MIN_MS + this.#answers.quantile(ANSWERED_SHARE));
+    this.#underruns = underruns;
     this.#levelMs = level / (SAMPLE_RATE / 1000);
     let waiting = this.#levelMs + FRAME_MS * (this.#sent - received);
     while (waiting < needed && this.#next(now)) waiting += FRAME_MS;
@@ -322,9 +353,15 @@ export class VoiceReceiver {
     return this.#jitter.delayMs + this.#levelMs;
   }
 
-  /** Frames that had to be made up. */
-  get concealed() {
-    return this.#jitter.concealed;
+  /** What the listener may have noticed: frames made up for lost ones, packets left out, times that nothing was there to play. */
+  get faults() {
+    const { concealed, dropped } = this.#jitter;
+    return { concealed, dropped, underruns: this.#underruns };
+  }
+
+  /** The delay that the jitter buffer steers towards, milliseconds. */
+  get targetMs() {
+    return this.#jitter.targetMs;
   }
 
   /**

@@ -1,0 +1,65 @@
+/**
+ * Browser tests: Chromium talks to a gateway and hears.
+ *
+ *     node run.mjs [--gateway http://localhost:8080] [--tandem path/to/tandem] [--fake] [scenario …]
+ *
+ * The gateway must be running with its demo users (`tandem dev`); it may also be named by TANDEM_URL, and the binary by TANDEM_BIN.
+ * `--fake` starts the small WebSocket-only gateway of `support/` instead, to try the SDK alone. Run `setup.sh` before the first time.
+ */
+import { parseArgs } from 'node:util';
+import { holdMuteAndKeys, unansweredCalls } from './scenarios/features.mjs';
+import { looks } from './scenarios/looks.mjs';
+import { resumeOverWebSocket, resumeOverWebTransport } from './scenarios/resume.mjs';
+import { talkOverWebSocket, talkOverWebTransport, talkWithUdpBlocked } from './scenarios/talk.mjs';
+import { startFakeGateway } from './support/fake-gateway.mjs';
+
+/** Scenarios by name, and what they need: QUIC, or the `tandem` binary. */
+const SCENARIOS = {
+  talk: { run: talkOverWebTransport, needs: ['quic'] },
+  'talk-websocket': { run: talkOverWebSocket },
+  'talk-udp-blocked': { run: talkWithUdpBlocked },
+  resume: { run: resumeOverWebTransport, needs: ['quic'] },
+  'resume-websocket': { run: resumeOverWebSocket },
+  features: { run: holdMuteAndKeys },
+  unanswered: { run: unansweredCalls },
+  looks: { run: looks },
+};
+
+/** @param {string[]} names @param {string[]} has @param {(run: Function) => Promise<string>} play */
+async function runAll(names, has, play) {
+  let failures = 0;
+  for (const [name, { run, needs = [] }] of Object.entries(SCENARIOS)) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const lacks = needs.filter((need) => !has.includes(need));
+    if (lacks.length > 0) {
+      console.log(`skip ${name}: needs ${lacks.join(', ')}`);
+      continue;
+    }
+    const started = Date.now();
+    try {
+      const told = await play(run);
+      console.log(`ok   ${name} (${((Date.now() - started) / 1000).toFixed(0)} s): ${told}`);
+    } catch (error) {
+      failures += 1;
+      console.log(`FAIL ${name}: ${error.stack}`);
+    }
+  }
+  return failures;
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { gateway: { type: 'string' }, tandem: { type: 'string' }, fake: { type: 'boolean', default: false } },
+});
+const unknown = positionals.filter((name) => !(name in SCENARIOS));
+if (unknown.length > 0) {
+  console.error(`no scenario ${unknown.join(', ')}; there are: ${Object.keys(SCENARIOS).join(', ')}`);
+  process.exit(2);
+}
+const fake = values.fake ? await startFakeGateway() : undefined;
+const gateway = fake?.url ?? values.gateway ?? process.env.TANDEM_URL ?? 'http://localhost:8080';
+const tandem = values.tandem ?? process.env.TANDEM_BIN;
+const has = [...(fake ? [] : ['quic']), ...(tandem ? ['binary'] : [])];
+const failures = await runAll(positionals, has, (run) => run(gateway, tandem));
+await fake?.close();
+process.exitCode = failures === 0 ? 0 : 1;
