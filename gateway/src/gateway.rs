@@ -1,1 +1,343 @@
-//! (being written)
+//! A node, assembled. The fields of [`Gateway`] are the map of the process, and [`Gateway::start`] is the order in which it comes up.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tandem_host::{Host, HostConfig};
+use tandem_switch::exchange::{DefaultPlan, Exchange, TenantSettings};
+use tandem_switch::id::{TenantId, UserId};
+use tandem_switch::time::{UnixMillis, WallClock};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::calls::driver::{CallDriver, Command, Parts};
+use crate::calls::functions::Version;
+use crate::calls::metrics::CallMetrics;
+use crate::certificate::{self, Certificate};
+use crate::config::{self, Config};
+use crate::control::{AcceptedSocket, Demo, Ops, Public, PublicParts, Readiness, Server, Status, WebMetrics};
+use crate::media::{LinkEvent, Media, MediaConfig, MediaMetrics};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::token::Keyring;
+
+/// Most events of links that wait for the driver. When it is full, links are read no further: their clients wait.
+const LINK_EVENTS_MAX: usize = 4096;
+
+/// Most commands that wait for the driver. When it is full, whoever commands waits.
+const COMMANDS_MAX: usize = 64;
+
+/// Most WebSockets that were let in and wait for a shard. When it is full, clients are answered 503.
+const SOCKETS_MAX: usize = 256;
+
+/// How long requests under way may take to end when the node stops.
+const HTTP_GRACE: Duration = Duration::from_millis(500);
+
+/// How long ending every call and storing its record may take at the very end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The file in the data directory that says where the node listens, for tools that start it on free ports.
+const PORTS_FILE: &str = "ports.json";
+
+/// What differs between `tandem serve` and `tandem dev`.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Anybody on this machine may sign in as one of these users.
+    pub demo: Option<Demo>,
+}
+
+/// Where a node listens.
+#[derive(Clone, Debug, Serialize)]
+pub struct Addresses {
+    /// UDP: WebTransport.
+    pub media: SocketAddr,
+    /// TCP with TLS: page and WebSocket.
+    pub web: SocketAddr,
+    /// TCP without TLS, loopback only.
+    pub plain: Option<SocketAddr>,
+    /// TCP: health, metrics, status.
+    pub ops: SocketAddr,
+    /// The certificate's SHA-256, for clients that trust it by hash.
+    pub certificate_sha256: String,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Forwards voice and carries signalling.
+    media: Media,
+    /// Runs functions.
+    host: Arc<Host>,
+    /// Keeps records.
+    store: Store,
+    /// Owns the exchange.
+    driver: JoinHandle<()>,
+    /// Tells the driver.
+    commands: mpsc::Sender<Command>,
+    /// Page, discovery and WebSocket; health, metrics and status.
+    servers: Vec<Server>,
+    /// Keep the certificate fresh, hand new ones to the shards, hand WebSockets to the shards.
+    followers: [JoinHandle<()>; 3],
+    /// Whether the node should get traffic.
+    readiness: watch::Sender<Readiness>,
+    addresses: Addresses,
+    drain: Duration,
+}
+
+/// Puts new versions of a tenant's function to work.
+#[derive(Clone, Debug)]
+pub struct Deployer {
+    host: Arc<Host>,
+    commands: mpsc::Sender<Command>,
+    tenant: TenantId,
+}
+
+impl Deployer {
+    /// Checks and compiles a component; it answers the tenant's next call. Gives the version's name.
+    ///
+    /// # Errors
+    /// When it is no component that can run here; the version before it stays.
+    pub async fn deploy(&self, component: Vec<u8>) -> anyhow::Result<Arc<str>> {
+        let host = Arc::clone(&self.host);
+        let function = tokio::task::spawn_blocking(move || host.load(&component)).await??;
+        let version = Version::new(function);
+        let name = Arc::clone(&version.name);
+        let command = Command::Deploy(self.tenant.clone(), version);
+        self.commands.send(command).await.context("the gateway is stopping")?;
+        Ok(name)
+    }
+}
+
+impl Gateway {
+    /// Brings a node up: store, certificate, keys, function host, shards, driver, tenants, HTTP; then it takes calls.
+    ///
+    /// # Errors
+    /// Names the part that could not be started and what would help.
+    pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
+        let started = std::time::Instant::now();
+        let metrics = Arc::new(Metrics::new());
+        let store = Store::open(&config.store.data_dir)?;
+        let source = certificate::Source::open(&config.tls)?;
+        let certificate = source.subscribe();
+        let keyring = Keyring::new(&config.tenant)?;
+        let host = Arc::new(Host::new(host_config(&config))?);
+
+        let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
+        let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
+
+        let (status_sender, status) = watch::channel(Status::default());
+        let parts = Parts {
+            exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
+            media: media.clone(),
+            host: Arc::clone(&host),
+            keyring,
+            store: store.clone(),
+            metrics: metrics.area("calls", CallMetrics::register),
+            node: config.node.name.clone(),
+            region: config.node.region.clone(),
+            started,
+            status: status_sender,
+        };
+        let (commands, orders) = mpsc::channel(COMMANDS_MAX);
+        let driver = tokio::spawn(CallDriver::new(parts).run(links, orders));
+        for tenant in &config.tenant {
+            introduce(tenant, &host, &commands).await?;
+        }
+
+        let (readiness, ready) = watch::channel(Readiness::Starting);
+        let (sockets, accepted) = mpsc::channel(SOCKETS_MAX);
+        let media_port = media.local_addr().port();
+        let public = Public::new(PublicParts {
+            media_port: if config.media.public_port == 0 { media_port } else { config.media.public_port },
+            public_host: config.web.public_host.clone(),
+            certificate: certificate.clone(),
+            sockets,
+            demo: options.demo,
+            metrics: metrics.area("web", WebMetrics::register),
+        });
+        let web = Server::tls(config.web.listen, public.clone(), certificate.clone())?;
+        let plain = config.web.plain_listen.map(|address| Server::plain(address, public)).transpose()?;
+        let ops = Server::ops(config.ops.listen, Ops { readiness: ready, status, metrics })?;
+
+        let addresses = Addresses {
+            media: media.local_addr(),
+            web: web.address(),
+            plain: plain.as_ref().map(Server::address),
+            ops: ops.address(),
+            certificate_sha256: certificate.borrow().sha256_hex(),
+        };
+        write_ports(&config.store.data_dir, &addresses)?;
+        let followers = [
+            tokio::spawn(source.keep_fresh()),
+            tokio::spawn(hand_on_certificates(certificate, media.clone())),
+            tokio::spawn(hand_on_sockets(accepted, media.clone())),
+        ];
+        readiness.send_replace(Readiness::Ready);
+        tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");
+        let servers = [Some(web), plain, Some(ops)].into_iter().flatten().collect();
+        let drain = config.drain.time();
+        Ok(Self { media, host, store, driver, commands, servers, followers, readiness, addresses, drain })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Puts new versions of a tenant's function to work.
+    pub fn deployer(&self, tenant: TenantId) -> Deployer {
+        Deployer { host: Arc::clone(&self.host), commands: self.commands.clone(), tenant }
+    }
+
+    /// Runs until SIGTERM or Ctrl-C, then stops gracefully. A second signal ends the wait for calls.
+    ///
+    /// # Errors
+    /// When signals cannot be watched, or a part did not stop in good order.
+    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+        let mut signals = Signals::new()?;
+        let signal = signals.next().await;
+        tracing::info!(signal, drain_seconds = self.drain.as_secs(), "stopping: no new calls");
+        self.stop(&mut signals).await
+    }
+
+    async fn stop(self, signals: &mut Signals) -> anyhow::Result<()> {
+        self.readiness.send_replace(Readiness::Draining);
+        let (drained, no_call_left) = oneshot::channel();
+        self.commands.send(Command::Drain(drained)).await.context("the call driver has stopped on its own")?;
+        tokio::select! {
+            _ = no_call_left => tracing::info!("no call is left"),
+            () = tokio::time::sleep(self.drain) => tracing::info!("time is up; ending the calls that are left"),
+            signal = signals.next() => tracing::info!(signal, "not waiting any longer; ending the calls that are left"),
+        }
+        let (stopped, all_stored) = oneshot::channel();
+        self.commands.send(Command::Shutdown(stopped)).await.context("the call driver has stopped on its own")?;
+        let stored = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_stored).await;
+        self.media.stop().await;
+        for server in self.servers {
+            server.stop(HTTP_GRACE).await;
+        }
+        for follower in self.followers {
+            follower.abort();
+        }
+        self.driver.abort();
+        self.store.close().await?;
+        stored.context("some call records could not be stored in time")?.context("the call driver failed")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// `tandem serve`: brings a node up and runs it until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or does not stop in good order.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    Gateway::start(config, Options::default()).await?.run_until_signal().await
+}
+
+fn host_config(config: &Config) -> HostConfig {
+    let limits = tandem_host::Limits {
+        memory_bytes_max: config.limits.function_memory_mib * 1024 * 1024,
+        deadline: Duration::from_millis(config.limits.function_deadline_ms),
+        invocations_max: u32::try_from(config.limits.invocations).unwrap_or(u32::MAX),
+        ..Default::default()
+    };
+    HostConfig { limits, cache: Some(config.store.data_dir.join("compiled")) }
+}
+
+fn start_media(
+    config: &Config,
+    certificate: &Certificate,
+    events: mpsc::Sender<LinkEvent>,
+    metrics: &Metrics,
+) -> anyhow::Result<Media> {
+    let shards = config.media.shards;
+    let mut media = MediaConfig { shards, ..MediaConfig::new(config.media.listen) };
+    let threads = if shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { shards };
+    media.links_per_shard_max = config.limits.links.div_ceil(threads);
+    let (chain, key) = (certificate.chain.clone(), certificate.key.clone_key());
+    Ok(Media::start(media, chain, key, events, metrics.area("media", MediaMetrics::register))?)
+}
+
+/// Makes a tenant known, with its function if the configuration names one.
+async fn introduce(tenant: &config::Tenant, host: &Arc<Host>, commands: &mpsc::Sender<Command>) -> anyhow::Result<()> {
+    let id = TenantId::new(&tenant.name)?;
+    let settings = Box::new(settings(tenant)?);
+    commands.send(Command::Tenant(id.clone(), settings)).await.context("the call driver has stopped")?;
+    if let Some(path) = &tenant.function {
+        let component =
+            tokio::fs::read(path).await.with_context(|| format!("the function of tenant {id}, {}", path.display()))?;
+        let deployer = Deployer { host: Arc::clone(host), commands: commands.clone(), tenant: id.clone() };
+        let refused = || format!("the function of tenant {id}, {}, cannot run here", path.display());
+        deployer.deploy(component).await.with_context(refused)?;
+    }
+    Ok(())
+}
+
+fn settings(tenant: &config::Tenant) -> anyhow::Result<TenantSettings> {
+    let named = |user: &config::User| Ok((UserId::new(&user.name)?, user.display_name.clone()));
+    let ring_timeout = Duration::from_secs(tenant.ring_seconds);
+    Ok(TenantSettings {
+        users: tenant.users.iter().map(named).collect::<anyhow::Result<_>>()?,
+        default_plan: match tenant.default_plan {
+            config::DefaultPlan::RingDialled => DefaultPlan::RingDialled { ring_timeout },
+            config::DefaultPlan::Refuse => DefaultPlan::Refuse,
+        },
+        sessions_max: tenant.sessions_max,
+        calls_max: tenant.calls_max,
+    })
+}
+
+/// Hands every WebSocket that was let in to a shard.
+async fn hand_on_sockets(mut accepted: mpsc::Receiver<AcceptedSocket>, media: Media) {
+    while let Some(AcceptedSocket { socket, peer }) = accepted.recv().await {
+        media.adopt_websocket(socket, peer);
+    }
+}
+
+/// Hands every new certificate to the shards; sessions under way live on.
+async fn hand_on_certificates(mut certificate: watch::Receiver<Arc<Certificate>>, media: Media) {
+    while certificate.changed().await.is_ok() {
+        let fresh = Arc::clone(&certificate.borrow_and_update());
+        if let Err(error) = media.set_certificate(fresh.chain.clone(), fresh.key.clone_key()) {
+            tracing::error!(%error, "the new certificate cannot be used for QUIC; the old one stays in use");
+        }
+    }
+}
+
+fn write_ports(data_dir: &Path, addresses: &Addresses) -> anyhow::Result<()> {
+    let (path, unfinished) = (data_dir.join(PORTS_FILE), data_dir.join(".ports.json.new"));
+    let text = serde_json::to_vec_pretty(addresses)?;
+    // Whoever waits for the file must never see half of it.
+    let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, &path));
+    written.with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn unix_now() -> UnixMillis {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The signals that stop a node.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

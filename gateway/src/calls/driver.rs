@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tandem_host::{Function, Host};
+use tandem_host::Host;
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
@@ -19,7 +19,7 @@ use tandem_switch::time::{Instant, UnixMillis};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::calls::functions::Functions;
+use crate::calls::functions::{Functions, Version};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
 use crate::control::{LiveCall, Status};
 use crate::media::{LinkEvent, Media, Route};
@@ -41,7 +41,7 @@ pub enum Command {
     /// A tenant's settings are new or changed.
     Tenant(TenantId, Box<TenantSettings>),
     /// A new version of a tenant's function answers from the next call on.
-    Deploy(TenantId, Arc<Function>),
+    Deploy(TenantId, Version),
     /// No new sessions and calls; answered when no call is left.
     Drain(oneshot::Sender<()>),
     /// End every call and session; answered when every record is stored.
@@ -57,7 +57,7 @@ pub struct Parts {
     /// Runs functions.
     pub host: Arc<Host>,
     /// Checks tokens.
-    pub keyring: Arc<Keyring>,
+    pub keyring: Keyring,
     /// Keeps records.
     pub store: Store,
     /// Counters.
@@ -74,7 +74,12 @@ pub struct Parts {
 
 /// What the driver's own tasks bring back.
 enum Finding {
-    Planned { call: CallId, consultation: u32, answer: Box<Result<Answer, ConsultFailure>>, seconds: f64 },
+    Planned {
+        call: CallId,
+        consultation: u32,
+        answer: Box<Result<Answer, ConsultFailure>>,
+        seconds: f64,
+    },
     Measured(Vec<(LinkId, FlowId, Reception)>),
     /// A record is stored or lost, or an `ended` event was delivered: nothing to tell.
     Done,
@@ -147,15 +152,13 @@ impl CallDriver {
         match event {
             LinkEvent::Opened { .. } => {}
             LinkEvent::Message { link, transport, message } => match message {
-                ClientMessage::Hello(hello) => {
-                    match self.parts.keyring.verify(&hello.token, unix_now()) {
-                        Ok(identity) => {
-                            let (identity, hello) = (Box::new(identity), Box::new(hello));
-                            self.handle(Input::Attach { link, transport, identity, hello });
-                        }
-                        Err(error) => self.refuse(link, error.to_string()),
+                ClientMessage::Hello(hello) => match self.parts.keyring.verify(&hello.token, unix_now()) {
+                    Ok(identity) => {
+                        let (identity, hello) = (Box::new(identity), Box::new(hello));
+                        self.handle(Input::Attach { link, transport, identity, hello });
                     }
-                }
+                    Err(error) => self.refuse(link, error.to_string()),
+                },
                 ClientMessage::Renew { token } => {
                     let token = Box::new(self.parts.keyring.verify(&token, unix_now()));
                     self.handle(Input::Renew { link, token });
@@ -178,9 +181,9 @@ impl CallDriver {
     fn on_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         match command {
             Command::Tenant(tenant, settings) => self.handle(Input::Tenant { tenant, settings }),
-            Command::Deploy(tenant, function) => {
-                tracing::info!(tenant = %tenant, version = function.version(), "function live for the next call");
-                self.functions.deploy(tenant, function);
+            Command::Deploy(tenant, version) => {
+                tracing::info!(%tenant, version = &*version.name, "function live for the next call");
+                self.functions.deploy(tenant, version);
             }
             Command::Drain(done) => {
                 self.drained = Some(done);
@@ -249,7 +252,7 @@ impl CallDriver {
     fn consult(&mut self, consult: Consult) {
         let Consult { call, consultation, tenant, version: _, mut context, event } = consult;
         let ended = matches!(event, Event::Ended(_));
-        let function = match ended {
+        let version = match ended {
             true => self.functions.release(call),
             false => self.functions.for_call(call, &tenant),
         };
@@ -258,12 +261,12 @@ impl CallDriver {
         let host = Arc::clone(&self.parts.host);
         self.tasks.spawn(async move {
             let started = std::time::Instant::now();
-            let answer = match function {
+            let answer = match version {
                 None => Err(ConsultFailure::NoFunction),
-                Some(function) => {
-                    context.version = function.version().to_owned();
+                Some(Version { function, name }) => {
+                    context.version = name.to_string();
                     let invocation = host.invoke(&function, &context, &event).await;
-                    invocation.answer.map(|plan| Answer { plan, version: function.version().to_owned() })
+                    invocation.answer.map(|plan| Answer { plan, version: name.to_string() })
                 }
             };
             if ended {
@@ -332,7 +335,8 @@ impl CallDriver {
             })
             .collect();
         self.parts.metrics.live.set(i64::try_from(calls.len()).unwrap_or(i64::MAX));
-        let sessions = exchange.sessions();
+        let counts = exchange.counts();
+        let sessions = counts.sessions_attached + counts.sessions_away;
         self.parts.metrics.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
         let node = self.parts.node.clone();
         self.parts.status.send_replace(Status { node, sessions, calls });

@@ -66,31 +66,27 @@ impl CallMetrics {
             tokens_refused: Counter::default(),
             records_lost: Counter::default(),
         };
-        registry.register("tandem_calls_started", "Calls that began", metrics.started.clone());
-        registry.register("tandem_calls_ended", "Calls that ended, by cause", metrics.ended.clone());
-        registry.register("tandem_calls_live", "Calls under way", metrics.live.clone());
-        registry.register("tandem_sessions_live", "Sessions, resumable ones included", metrics.sessions.clone());
+        registry.register("started", "Calls that began", metrics.started.clone());
+        registry.register("ended", "Calls that ended, by cause", metrics.ended.clone());
+        registry.register("live", "Calls under way", metrics.live.clone());
+        registry.register("sessions", "Sessions, resumable ones included", metrics.sessions.clone());
         registry.register(
-            "tandem_function_consultations",
+            "consultations",
             "Questions to routing functions, by what they brought",
             metrics.consultations.clone(),
         );
         registry.register(
-            "tandem_function_consultation_seconds",
+            "consultation_seconds",
             "How long routing functions took to answer",
             metrics.consultation_seconds.clone(),
         );
         registry.register(
-            "tandem_signalling_errors",
+            "signalling_errors",
             "Errors that clients were told, by code",
             metrics.signalling_errors.clone(),
         );
-        registry.register("tandem_tokens_refused", "Tokens that were refused", metrics.tokens_refused.clone());
-        registry.register(
-            "tandem_records_lost",
-            "Call records that could not be stored",
-            metrics.records_lost.clone(),
-        );
+        registry.register("tokens_refused", "Tokens that were refused", metrics.tokens_refused.clone());
+        registry.register("records_lost", "Call records that could not be stored", metrics.records_lost.clone());
         metrics
     }
 }

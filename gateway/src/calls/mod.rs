@@ -4,4 +4,6 @@
 //! - [`functions`]: which version of which tenant's function answers a call;
 //! - [`metrics`]: what is counted.
 
+pub mod driver;
+pub mod functions;
 pub mod metrics;

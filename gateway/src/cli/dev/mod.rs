@@ -66,7 +66,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
     let config = configuration(&args)?;
     let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
-    let demo = Demo { tenant: TenantId::new(TENANT)?, users, secret: config.tenant[0].keys[0].hs256_secret.clone() };
+    let demo = Demo { tenant: TenantId::new(TENANT)?, users };
     let gateway = Gateway::start(config, Options { demo: Some(demo) }).await?;
     announce(&gateway, &args);
     let following = source.map(|source| tokio::spawn(watch::follow(source, gateway.deployer(TenantId::new(TENANT)?))));
@@ -87,6 +87,8 @@ fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
     config.media.listen = args.media;
     config.media.shards = args.shards;
     config.web.listen = args.media;
+    // By its address: `localhost` may mean ::1 to a browser, where nobody listens.
+    config.web.public_host = Some(args.media.ip().to_string());
     config.web.plain_listen = Some(args.listen);
     config.ops.listen = args.ops;
     config.store.data_dir.clone_from(&args.data_dir);
@@ -134,6 +136,10 @@ fn announce(gateway: &Gateway, args: &DevArgs) {
         Some(path) => println!("\nCalls are routed by {}; save a change and the next call runs it.", path.display()),
         None => println!("\nCalls ring whom they dial; give --function PATH to route them with your own function."),
     }
-    println!("Health, metrics, live calls: http://{}/status.json   Records: tandem records --data-dir {}", addresses.ops, args.data_dir.display());
+    println!(
+        "Health, metrics, live calls: http://{}/status.json   Records: tandem records --data-dir {}",
+        addresses.ops,
+        args.data_dir.display()
+    );
     println!("Stop with Ctrl-C.\n");
 }

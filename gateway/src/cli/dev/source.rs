@@ -89,7 +89,8 @@ impl FunctionSource {
 
 /// Runs Cargo, its messages shown to the developer, and gives the component that it made.
 async fn build(folder: &Path) -> Result<PathBuf, SourceError> {
-    let arguments = ["build", "--quiet", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"];
+    let arguments =
+        ["build", "--quiet", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"];
     let mut cargo = tokio::process::Command::new("cargo");
     cargo.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut child = cargo.spawn().map_err(SourceError::NoCargo)?;

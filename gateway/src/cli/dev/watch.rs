@@ -49,7 +49,9 @@ async fn renew(source: &FunctionSource, deployer: &Deployer) {
         Err(error) => return eprintln!("function: {error}"),
     };
     match deployer.deploy(component).await {
-        Ok(version) => println!("function: {version} is live for the next call ({:.1} s)", started.elapsed().as_secs_f64()),
+        Ok(version) => {
+            println!("function: {version} is live for the next call ({:.1} s)", started.elapsed().as_secs_f64())
+        }
         Err(error) => eprintln!("function: {error:#}; the version before it keeps answering"),
     }
 }
