@@ -1,2 +1,7 @@
-//! The `tandem` binary.
-fn main() {}
+//! The `tandem` binary: arguments → command → exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tandem::cli::main()
+}

@@ -302,9 +302,4 @@ impl Config {
         let sources = Sources { file: file.map(Path::to_owned), env: Sources::environment(), set: Vec::new() };
         Ok(sources.load()?.config)
     }
-
-    /// The UDP port that clients are told.
-    pub fn media_port(&self) -> u16 {
-        if self.media.public_port == 0 { self.media.listen.port() } else { self.media.public_port }
-    }
 }

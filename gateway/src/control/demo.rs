@@ -14,8 +14,6 @@ use tandem_switch::id::TenantId;
 use tandem_switch::token::{Claims, Grant, LIFETIME_SECONDS_MAX};
 
 use super::public::{Public, authority, host_of};
-use crate::config::{Secret, SigningKey, Tenant};
-use crate::token::{KeyError, Keyring};
 
 /// A demo tenant, whose users anybody on this machine may be.
 #[derive(Clone, Debug)]
@@ -24,15 +22,6 @@ pub struct Demo {
     pub tenant: TenantId,
     /// Its users and the names to show.
     pub users: Vec<(String, Option<String>)>,
-    /// What its tokens are signed with; without one, nobody can sign in.
-    pub secret: Option<Secret>,
-}
-
-impl Demo {
-    pub(super) fn keyring(&self) -> Result<Keyring, KeyError> {
-        let key = SigningKey { hs256_secret: self.secret.clone(), ..SigningKey::default() };
-        Keyring::new(&[Tenant { name: self.tenant.to_string(), keys: vec![key], ..Tenant::default() }])
-    }
 }
 
 pub(super) fn router(public: &Public) -> Router<Public> {
@@ -80,7 +69,8 @@ async fn token(State(public): State<Public>, Query(which): Query<WhichUser>) -> 
     let Some(demo) = public.demo() else { return StatusCode::NOT_FOUND.into_response() };
     let Some((user, name)) = demo.users.iter().find(|(user, _)| *user == which.user) else {
         let known: Vec<_> = demo.users.iter().map(|(user, _)| user.as_str()).collect();
-        return (StatusCode::NOT_FOUND, format!("no such demo user; there are: {}\n", known.join(", "))).into_response();
+        return (StatusCode::NOT_FOUND, format!("no such demo user; there are: {}\n", known.join(", ")))
+            .into_response();
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let claims = Claims {
@@ -92,7 +82,7 @@ async fn token(State(public): State<Public>, Query(which): Query<WhichUser>) -> 
         name: name.clone(),
         grants: Grant::ALL.to_vec(),
     };
-    match demo.keyring().and_then(|keyring| keyring.sign(&claims)) {
+    match public.keyring().sign(&claims) {
         Ok(token) => {
             ([(header::CACHE_CONTROL, "no-store")], Json(serde_json::json!({ "token": token }))).into_response()
         }

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use super::Status;
 use crate::telemetry::Metrics;
 
-/// Whether the node should get traffic.
+/// How far the node is on its way from start to end: whether it should get traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readiness {
+pub enum Phase {
     /// Not yet: it is starting.
     Starting,
     /// Yes.
@@ -25,13 +25,13 @@ pub enum Readiness {
 
 /// What the operators' listener shows.
 #[derive(Clone, Debug)]
-pub struct Ops {
+pub(super) struct Ops {
     /// Whether the node should get traffic.
-    pub readiness: watch::Receiver<Readiness>,
+    pub(super) phase: watch::Receiver<Phase>,
     /// What goes on.
-    pub status: watch::Receiver<Status>,
+    pub(super) status: watch::Receiver<Status>,
     /// What is counted.
-    pub metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Ops {
@@ -47,10 +47,10 @@ impl Ops {
 }
 
 async fn readyz(State(ops): State<Ops>) -> Response {
-    match *ops.readiness.borrow() {
-        Readiness::Ready => "ready\n".into_response(),
-        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
-        Readiness::Draining => {
+    match *ops.phase.borrow() {
+        Phase::Ready => "ready\n".into_response(),
+        Phase::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response(),
+        Phase::Draining => {
             (StatusCode::SERVICE_UNAVAILABLE, "draining: calls may end, new ones are refused\n").into_response()
         }
     }

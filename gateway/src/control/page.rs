@@ -55,9 +55,16 @@ mod tests {
         for path in ["index.html", "tandem.js", "softphone/app.js", "favicon.svg"] {
             assert!(is_served(path), "{path}");
         }
-        for path in
-            ["package.json", "jitter.test.js", "worklet.d.ts", "node_modules/x/index.js", "../src/token.rs", "a/../b.js", ".env", ""]
-        {
+        for path in [
+            "package.json",
+            "jitter.test.js",
+            "worklet.d.ts",
+            "node_modules/x/index.js",
+            "../src/token.rs",
+            "a/../b.js",
+            ".env",
+            "",
+        ] {
             assert!(!is_served(path), "{path}");
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::header::{self, HeaderName};
 use axum::http::uri::Authority;
@@ -15,11 +15,12 @@ use axum::{Extension, Router};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{Demo, demo, page};
 use crate::certificate::Certificate;
-use crate::media::bounded_upgrade;
+use crate::media::{Media, bounded_upgrade};
+use crate::token::Keyring;
 
 /// Where clients connect, over WebTransport and WebSocket alike.
 pub const CONNECT_PATH: &str = "/v1/connect";
@@ -27,52 +28,43 @@ pub const CONNECT_PATH: &str = "/v1/connect";
 /// Most bytes of a request's body. Nothing here takes one.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 
-/// A WebSocket that was let in; whoever takes it speaks the protocol.
-#[derive(Debug)]
-pub struct AcceptedSocket {
-    /// The socket.
-    pub socket: WebSocket,
-    /// Who is at its other end.
-    pub peer: SocketAddr,
-}
-
 /// What the public listener counts.
 #[derive(Clone, Debug, Default)]
-pub struct WebMetrics {
-    sockets_accepted: Counter,
-    sockets_refused: Counter,
+pub(super) struct WebMetrics {
+    sockets_upgraded: Counter,
 }
 
 impl WebMetrics {
     /// Registers `tandem_web_…`.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("sockets_accepted", "WebSockets let in", metrics.sockets_accepted.clone());
-        registry.register("sockets_refused", "WebSockets refused, the node being busy", metrics.sockets_refused.clone());
+        registry.register("sockets_upgraded", "WebSockets handed to the shards", metrics.sockets_upgraded.clone());
         metrics
     }
 }
 
 /// What the public listener needs.
 #[derive(Debug)]
-pub struct PublicParts {
+pub(super) struct PublicParts {
     /// The UDP port that clients are told.
-    pub media_port: u16,
+    pub(super) media_port: u16,
     /// The host name that clients are told; none: the one they asked for.
-    pub public_host: Option<String>,
+    pub(super) public_host: Option<String>,
     /// The certificate in use.
-    pub certificate: watch::Receiver<Arc<Certificate>>,
-    /// Takes WebSockets. When it is full, clients are answered 503.
-    pub sockets: mpsc::Sender<AcceptedSocket>,
+    pub(super) certificate: watch::Receiver<Arc<Certificate>>,
+    /// Takes WebSockets.
+    pub(super) media: Media,
+    /// Signs the demo's tokens.
+    pub(super) keyring: Arc<Keyring>,
     /// The demo, in `tandem dev`.
-    pub demo: Option<Demo>,
+    pub(super) demo: Option<Demo>,
     /// Counters.
-    pub metrics: WebMetrics,
+    pub(super) metrics: WebMetrics,
 }
 
 /// The public listener's pages. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Public {
+pub(super) struct Public {
     parts: Arc<PublicParts>,
 }
 
@@ -85,12 +77,16 @@ pub(super) enum Security {
 
 impl Public {
     /// Over `parts`.
-    pub fn new(parts: PublicParts) -> Self {
+    pub(super) fn new(parts: PublicParts) -> Self {
         Self { parts: Arc::new(parts) }
     }
 
     pub(super) fn demo(&self) -> Option<&Demo> {
         self.parts.demo.as_ref()
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.parts.keyring
     }
 
     pub(super) fn router(self, security: Security) -> Router {
@@ -151,20 +147,15 @@ pub(super) fn host_of(authority: &Authority) -> &str {
     authority.host()
 }
 
+/// Upgrades to a WebSocket and gives it to a shard, which bounds how many it takes.
 async fn connect(
     State(public): State<Public>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let metrics = &public.parts.metrics;
-    let Ok(place) = public.parts.sockets.clone().try_reserve_owned() else {
-        metrics.sockets_refused.inc();
-        let later = [(header::RETRY_AFTER, "2")];
-        return (StatusCode::SERVICE_UNAVAILABLE, later, "too many clients connect at once; try again\n").into_response();
-    };
-    metrics.sockets_accepted.inc();
     bounded_upgrade(upgrade).on_upgrade(async move |socket| {
-        place.send(AcceptedSocket { socket, peer });
+        public.parts.metrics.sockets_upgraded.inc();
+        public.parts.media.adopt_websocket(socket, peer);
     })
 }
 

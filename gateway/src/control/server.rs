@@ -46,7 +46,7 @@ pub enum ListenError {
 
 /// One running listener.
 #[derive(Debug)]
-pub struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     handle: Handle<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
@@ -57,7 +57,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be bound or the certificate not be used.
-    pub fn tls(
+    pub(super) fn tls(
         address: SocketAddr,
         public: Public,
         mut certificate: watch::Receiver<Arc<Certificate>>,
@@ -67,10 +67,12 @@ impl Server {
         let acceptor = RustlsAcceptor::new(tls.clone()).handshake_timeout(CLIENT_TIMEOUT);
         let (listener, address) = bind(address, "web.listen")?;
         let handle = Handle::new();
-        let mut server = axum_server::Server::<SocketAddr>::from_listener(listener).acceptor(acceptor).handle(handle.clone());
+        let mut server =
+            axum_server::Server::<SocketAddr>::from_listener(listener).acceptor(acceptor).handle(handle.clone());
         bound(&mut server);
         let service = public.router(Security::Tls).into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { report(server.first_request_timeout(CLIENT_TIMEOUT).serve(service).await) });
+        let serving =
+            tokio::spawn(async move { report(server.first_request_timeout(CLIENT_TIMEOUT).serve(service).await) });
         let following = tokio::spawn(async move {
             while certificate.changed().await.is_ok() {
                 match certificate.borrow_and_update().tcp() {
@@ -86,7 +88,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn plain(address: SocketAddr, public: Public) -> Result<Self, ListenError> {
+    pub(super) fn plain(address: SocketAddr, public: Public) -> Result<Self, ListenError> {
         Self::without_tls(address, "web.plain_listen", public.router(Security::Plain))
     }
 
@@ -94,7 +96,7 @@ impl Server {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn ops(address: SocketAddr, ops: Ops) -> Result<Self, ListenError> {
+    pub(super) fn ops(address: SocketAddr, ops: Ops) -> Result<Self, ListenError> {
         Self::without_tls(address, "ops.listen", ops.router())
     }
 
@@ -104,17 +106,18 @@ impl Server {
         let mut server = axum_server::Server::<SocketAddr>::from_listener(listener).handle(handle.clone());
         bound(&mut server);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = tokio::spawn(async move { report(server.first_request_timeout(CLIENT_TIMEOUT).serve(service).await) });
+        let serving =
+            tokio::spawn(async move { report(server.first_request_timeout(CLIENT_TIMEOUT).serve(service).await) });
         Ok(Self { address, handle, tasks: vec![serving] })
     }
 
     /// The address, with the port that the system chose when it was 0.
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Takes no further connection, lets requests end for as long as `grace`, then ends.
-    pub async fn stop(mut self, grace: Duration) {
+    pub(super) async fn stop(mut self, grace: Duration) {
         self.handle.graceful_shutdown(Some(grace));
         let serving = self.tasks.remove(0);
         for task in self.tasks {
