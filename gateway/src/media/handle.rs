@@ -188,13 +188,13 @@ impl Media {
         }
     }
 
-    /// Forwards a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters. Ignored when either link
-    /// is lost: `Lost` is under way then.
+    /// Forwards a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters. When either link
+    /// is lost, for which `Lost` is under way, nothing passes.
     pub fn route(&self, route: Route) {
         let Route { from, flow, to, gate } = route;
         match self.inner.directory.get(to) {
             Some(listener) => self.command(from, Command::Route { from, flow, egress: listener.egress, gate }),
-            None => tracing::debug!(link = to.0, "route to a lost link ignored"),
+            None => self.command(from, Command::Shut { from, flow }),
         }
     }
 

@@ -53,8 +53,13 @@ pub const DATAGRAM_RECEIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Datagrams queued towards one WebSocket: 640 ms of one talker. Full: the newest is dropped.
 pub const WEBSOCKET_DATAGRAMS_MAX: usize = 32;
 
-/// Largest datagram taken from a WebSocket, bytes: what fits a QUIC packet on any path. Larger: dropped.
+/// Largest datagram that is forwarded, bytes: what may fit a QUIC packet on any path (RFC 9000 section 14). Larger: dropped as
+/// malformed.
 pub const DATAGRAM_BYTES_MAX: usize = 1200;
+
+/// What is asked of the system for each socket's receive and send buffer, bytes: some 10 ms at the most that a core can carry. The
+/// system may give less (`net.core.rmem_max`).
+pub const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Unsent bytes at which a WebSocket write waits. Voice that waits behind more would be late.
 pub const WEBSOCKET_WRITE_BUFFER_BYTES: usize = 256 * 1024;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tandem_switch::event::Transport;
 use tandem_switch::id::LinkId;
-use tandem_switch::media::forward::LinkFlows;
+use tandem_switch::media::forward::{Discard, LinkFlows};
 use tandem_switch::signal::{ClientMessage, DecodeError, ErrorCode, GoodbyeReason, ServerMessage};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -235,6 +235,7 @@ impl Link {
         hello: ClientMessage,
     ) -> (Self, Outbox) {
         let id = shard.next_link();
+        tracing::Span::current().record("link", id.0);
         let (queue, messages) = mpsc::channel(limits::OUTBOX_MAX);
         let (closing, asked) = watch::channel(None);
         let flows = shard.attach(id);
@@ -295,6 +296,9 @@ pub(crate) struct Voice {
 impl Voice {
     /// One datagram: table, egress, counters.
     pub(crate) fn forward(&self, datagram: Bytes) {
+        if datagram.len() > limits::DATAGRAM_BYTES_MAX {
+            return self.shard.counters.discarded(Discard::Malformed);
+        }
         let mut flows = self.flows.borrow_mut();
         match flows.forward(self.shard.now(), &datagram) {
             Ok(egress) => {

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use quinn::{Endpoint, Incoming, ServerConfig, VarInt};
@@ -15,9 +16,10 @@ use tandem_switch::media::forward::LinkFlows;
 use tandem_switch::media::stats::Reception;
 use tandem_switch::signal::GoodbyeReason;
 use tandem_switch::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::egress::Egress;
 use super::link::{Directory, LinkEvent, link_number, within};
@@ -28,6 +30,8 @@ use super::{limits, websocket, webtransport};
 pub(crate) enum Command {
     /// Make or change a route.
     Route { from: LinkId, flow: FlowId, egress: Egress, gate: Gate },
+    /// Let nothing pass a route, if there is one: its new listener is lost already.
+    Shut { from: LinkId, flow: FlowId },
     /// End a route and give its counters; the answer is dropped when there is none.
     Unroute { from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception> },
     /// Give the counters of all routes.
@@ -59,6 +63,7 @@ pub(crate) struct Shard {
     places: RefCell<HashMap<LinkId, Place>>,
     links_counted: Cell<u64>,
     handshakes: Cell<usize>,
+    stopping: watch::Sender<bool>,
 }
 
 impl Shard {
@@ -81,6 +86,7 @@ impl Shard {
             places: RefCell::default(),
             links_counted: Cell::new(0),
             handshakes: Cell::new(0),
+            stopping: watch::Sender::new(false),
         }
     }
 
@@ -119,14 +125,23 @@ impl Shard {
         }
     }
 
-    fn unroute(&self, from: LinkId, flow: FlowId) -> Option<Reception> {
+    fn shut(&self, from: LinkId, flow: FlowId) {
+        if let Some(place) = self.places.borrow().get(&from) {
+            place.flows.borrow_mut().gate(flow, Gate::Closed);
+        }
+    }
+
+    fn unroute(&self, from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception>) {
         let mut places = self.places.borrow_mut();
-        let place = places.get(&from)?;
+        let Some(place) = places.get(&from) else { return };
         let reception = place.flows.borrow_mut().unroute(flow);
         if place.lost_at.is_some() && place.flows.borrow().is_empty() {
             places.remove(&from);
         }
-        reception
+        if let Some(reception) = reception {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(reception);
+        }
     }
 
     fn measure(&self) -> Vec<(LinkId, FlowId, Reception)> {
@@ -147,19 +162,30 @@ impl Shard {
             .retain(|_, place| place.lost_at.is_none_or(|lost_at| now.since(lost_at) < limits::COUNTERS_GRACE));
     }
 
-    /// Counts a handshake for as long as the guard lives.
-    pub(crate) fn begin_handshake(self: &Rc<Self>) -> HandshakeGuard {
-        self.handshakes.set(self.handshakes.get() + 1);
-        HandshakeGuard(Rc::clone(self))
+    /// `work` of a connection that is no link yet: counted, bounded in time, and given up when the shard stops.
+    pub(crate) async fn before_welcome<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let _counted = Counted::one(&self.handshakes);
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            done = within(limit, work) => done,
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        }
     }
 }
 
-/// One handshake that is under way.
-pub(crate) struct HandshakeGuard(Rc<Shard>);
+/// One more, for as long as it lives.
+struct Counted<'a>(&'a Cell<usize>);
 
-impl Drop for HandshakeGuard {
+impl<'a> Counted<'a> {
+    fn one(counter: &'a Cell<usize>) -> Self {
+        counter.set(counter.get() + 1);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.handshakes.set(self.0.handshakes.get() - 1);
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -197,11 +223,8 @@ impl ShardLoop {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Route { from, flow, egress, gate } => self.shard.route(from, flow, egress, gate),
-            Command::Unroute { from, flow, answer } => {
-                if let Some(reception) = self.shard.unroute(from, flow) {
-                    let _ = answer.send(reception);
-                }
-            }
+            Command::Shut { from, flow } => self.shard.shut(from, flow),
+            Command::Unroute { from, flow, answer } => self.shard.unroute(from, flow, answer),
             Command::Measure { answer } => {
                 let _ = answer.send(self.shard.measure());
             }
@@ -219,10 +242,11 @@ impl ShardLoop {
         }
         if handshakes >= limits::HANDSHAKES_UNPROVEN_MAX && incoming.may_retry() {
             // The client comes again with a token, or was never there.
+            self.shard.metrics.count_failed_handshake("unproven");
             let _ = incoming.retry();
             return;
         }
-        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "webtransport");
+        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "webtransport", link = Empty);
         self.links.spawn_local(webtransport::serve(Rc::clone(&self.shard), incoming).instrument(span));
     }
 
@@ -231,13 +255,14 @@ impl ShardLoop {
             self.shard.metrics.count_failed_handshake("overloaded");
             return;
         }
-        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "websocket");
+        let span = tracing::debug_span!("link", shard = self.shard.index, transport = "websocket", link = Empty);
         self.links.spawn_local(websocket::serve(Rc::clone(&self.shard), socket).instrument(span));
     }
 
     /// Says goodbye to every link and waits, within bounds, until all are gone. Counters are answered to the last.
     async fn stop(mut self, mut commands: mpsc::Receiver<Command>) {
         self.endpoint.set_server_config(None);
+        self.shard.stopping.send_replace(true);
         self.shard.directory.close_shard(self.shard.index, GoodbyeReason::Shutdown);
         let farewell = async {
             loop {
@@ -246,13 +271,10 @@ impl ShardLoop {
                         Some(ended) => report_panic(ended),
                         None => break,
                     },
-                    Some(command) = commands.recv() => match command {
-                        Command::Unroute { from, flow, answer } => {
-                            if let Some(reception) = self.shard.unroute(from, flow) {
-                                let _ = answer.send(reception);
-                            }
+                    Some(command) = commands.recv() => {
+                        if let Command::Unroute { from, flow, answer } = command {
+                            self.shard.unroute(from, flow, answer);
                         }
-                        _ => {}
                     },
                 }
             }

@@ -16,6 +16,8 @@ use quinn::{ConnectionId, ConnectionIdGenerator};
 use rand::Rng as _;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::limits;
+
 /// Bytes of the gateway's connection identifiers: 63 bits and more of chance.
 const CONNECTION_ID_BYTES: usize = 9;
 
@@ -96,6 +98,8 @@ fn socket_for(address: SocketAddr) -> io::Result<Socket> {
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
+    socket.set_recv_buffer_size(limits::SOCKET_BUFFER_BYTES)?;
+    socket.set_send_buffer_size(limits::SOCKET_BUFFER_BYTES)?;
     Ok(socket)
 }
 
@@ -217,16 +221,23 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_kernel_follows_the_same_rule() {
-        let shards = 3;
-        let sockets = bind_group("127.0.0.1:0".parse().unwrap(), shards).unwrap();
-        let address = sockets[0].local_addr().unwrap();
+        steers(bind_group("127.0.0.1:0".parse().unwrap(), 3).unwrap());
+        // A machine without IPv6 has nothing to steer there.
+        if UdpSocket::bind("[::1]:0").is_ok() {
+            steers(bind_group("[::]:0".parse().unwrap(), 3).unwrap());
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn steers(sockets: Vec<UdpSocket>) {
+        let port = sockets[0].local_addr().unwrap().port();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         for first in 0..=u8::MAX {
             let long = [0xc3, 0, 0, 0, 1, 9, first, 0xff, 0xff];
             let short = [0x43, first, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
             for packet in [long, short] {
-                sender.send_to(&packet, address).unwrap();
-                let socket = &sockets[shard_of(first, shards)];
+                sender.send_to(&packet, ("127.0.0.1", port)).unwrap();
+                let socket = &sockets[shard_of(first, sockets.len())];
                 socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
                 let mut buffer = [0; 64];
                 let length = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("first byte {first}: {error}"));

@@ -41,10 +41,7 @@ pub fn bounded_upgrade<F>(upgrade: WebSocketUpgrade<F>) -> WebSocketUpgrade<F> {
 /// Serves one socket to its end.
 pub(crate) async fn serve(shard: Rc<Shard>, socket: WebSocket) {
     let (mut mouth, mut ears) = socket.split();
-    let first = {
-        let _counted = shard.begin_handshake();
-        within(limits::HELLO_TIMEOUT, first_text(&mut ears)).await
-    };
+    let first = shard.before_welcome(limits::HELLO_TIMEOUT, first_text(&mut ears)).await;
     let refusal = match first.flatten() {
         Some(text) => match check_first(ClientMessage::decode(text.as_bytes())) {
             Ok(hello) => return converse(&shard, mouth, ears, hello).await,
@@ -94,7 +91,6 @@ async fn listen(link: &Link, ears: &mut Ears) -> LinkEnd {
             Some(None | Some(Ok(Message::Close(_)))) => return LinkEnd::Closed,
             Some(Some(Err(_))) => return LinkEnd::Failed,
             Some(Some(Ok(Message::Text(text)))) => link.heard(ClientMessage::decode(text.as_bytes())).await,
-            // Copying the bytes would gain nothing: the egress holds on to them for milliseconds.
             Some(Some(Ok(Message::Binary(datagram)))) => link.forward(datagram),
             Some(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
         }

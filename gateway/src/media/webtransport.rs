@@ -70,10 +70,9 @@ pub(crate) async fn serve(shard: Rc<Shard>, incoming: Incoming) {
 }
 
 async fn welcome(shard: &Rc<Shard>, incoming: Incoming) -> Result<(Peer, ClientMessage), HandshakeFailure> {
-    let _counted = shard.begin_handshake();
-    let shaken = within(limits::HANDSHAKE_TIMEOUT, shake_hands(incoming)).await;
+    let shaken = shard.before_welcome(limits::HANDSHAKE_TIMEOUT, shake_hands(incoming)).await;
     let mut peer = shaken.ok_or(HandshakeFailure::TimedOut)??;
-    let refusal = match within(limits::HELLO_TIMEOUT, peer.ears.next()).await {
+    let refusal = match shard.before_welcome(limits::HELLO_TIMEOUT, peer.ears.next()).await {
         Some(Ok(first)) => match check_first(first) {
             Ok(hello) => return Ok((peer, hello)),
             Err(error) => Some(error),
@@ -90,8 +89,8 @@ async fn shake_hands(incoming: Incoming) -> Result<Peer, HandshakeFailure> {
     if request.url.path() != CONNECT_PATH {
         let connection = request.conn().clone();
         request.reject(StatusCode::NOT_FOUND).await?;
-        // The peer closes when it has read the answer; this function's caller does when it has not in time.
-        connection.closed().await;
+        // A peer that has read the answer closes.
+        let _ = within(limits::GOODBYE_TIMEOUT, connection.closed()).await;
         return Err(HandshakeFailure::NoSuchPath);
     }
     let session = request.ok().await?;

@@ -1,11 +1,14 @@
 //! How links end, and what is left of them.
 
+use std::time::Instant;
+
 use tandem::media::LinkEvent;
+use tandem::media::limits::STOP_TIMEOUT;
 use tandem_switch::exchange::Gate;
 use tandem_switch::id::{FlowId, LinkId};
 use tandem_switch::signal::{ClientMessage, ErrorCode, GoodbyeReason, ServerMessage};
 
-use crate::support::{Gateway, soon, voice};
+use crate::support::{Client, Gateway, soon, voice};
 
 const FLOW: FlowId = FlowId(300);
 
@@ -105,7 +108,10 @@ async fn stopping_says_goodbye_and_frees_the_port() {
     let mut gateway = Gateway::start(2);
     let (first, mut alice) = gateway.client().await;
     let (second, mut bob) = gateway.client().await;
+    // Who has not said hello yet delays nothing.
+    let _mute = Client::connect(&gateway).await;
     let address = gateway.media.local_addr();
+    let started = Instant::now();
     let media = gateway.media.clone();
     let stopping = tokio::spawn(async move { media.stop().await });
     for client in [&mut alice, &mut bob] {
@@ -123,6 +129,7 @@ async fn stopping_says_goodbye_and_frees_the_port() {
     both.sort();
     assert_eq!(lost, both);
     soon("the threads' end", stopping).await.unwrap();
+    assert!(started.elapsed() < STOP_TIMEOUT, "the last link was cut off");
     std::net::UdpSocket::bind(address).expect("the port is free");
     // What comes too late is ignored.
     gateway.media.send(first, ServerMessage::Pong { data: 0 });

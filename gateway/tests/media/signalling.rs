@@ -1,10 +1,14 @@
 //! Lines in, lines out, and what becomes of those who do not keep to the protocol.
 
 use tandem::media::LinkEvent;
+use tandem::media::limits::HANDSHAKES_UNPROVEN_MAX;
 use tandem_switch::limits::LINE_BYTES_MAX;
 use tandem_switch::signal::{ClientMessage, DecodeError, ErrorCode, GoodbyeReason, ServerMessage};
 
 use crate::support::{Client, Gateway, endpoint, hello, soon};
+
+/// Counts connections that were asked to prove their address.
+const UNPROVEN: &str = "tandem_handshakes_failed_total{reason=\"unproven\"}";
 
 #[tokio::test]
 async fn messages_pass_both_ways_in_order() {
@@ -109,4 +113,22 @@ async fn hello_may_come_in_pieces() {
         client.say_bytes(piece).await;
     }
     gateway.opened().await;
+}
+
+/// With many handshakes under way clients must prove their address first; those that do get in, whichever shard they are steered to.
+#[tokio::test]
+async fn a_flood_of_handshakes_makes_clients_prove_their_address() {
+    let mut gateway = Gateway::start(2);
+    let (flooding, config) = endpoint(&gateway.identity.certificate);
+    let address = gateway.media.local_addr();
+    let mut flood = Vec::new();
+    while gateway.metric(UNPROVEN) == 0 {
+        assert!(flood.len() < 4 * HANDSHAKES_UNPROVEN_MAX, "nobody was asked for a proof");
+        let connecting = flooding.connect_with(config.clone(), address, "localhost").unwrap();
+        flood.push(soon("a connection", connecting).await.unwrap());
+    }
+    let mut welcome = Vec::new();
+    for _ in 0..8 {
+        welcome.push(gateway.client().await);
+    }
 }

@@ -85,6 +85,25 @@ async fn a_route_may_move_to_another_listener_and_keeps_its_counters() {
 }
 
 #[tokio::test]
+async fn a_route_to_a_lost_listener_lets_nothing_pass_to_the_old_one() {
+    let mut gateway = Gateway::start(2);
+    let (a, alice) = gateway.client().await;
+    let (b, bob) = gateway.client().await;
+    let (c, carol) = gateway.client().await;
+    gateway.route(a, A_TO_B, b, Gate::Open);
+    carol.session.close(0, b"");
+    gateway.lost(c).await;
+    gateway.route(a, A_TO_B, c, Gate::Open);
+    gateway.media.measure().await;
+    alice.send(&voice(A_TO_B, 1));
+    gateway.received(a, A_TO_B, 1).await;
+    gateway.route(a, A_TO_B, b, Gate::Open);
+    gateway.media.measure().await;
+    alice.send(&voice(A_TO_B, 2));
+    assert_eq!(bob.receive().await, voice(A_TO_B, 2), "the first one was for somebody else");
+}
+
+#[tokio::test]
 async fn connections_spread_over_the_shards_and_each_keeps_to_its_own() {
     let mut gateway = Gateway::start(3);
     let mut clients = Vec::new();

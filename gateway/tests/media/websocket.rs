@@ -135,12 +135,16 @@ async fn signalling_garbage_and_goodbye() {
     client.say_text("{".to_owned()).await;
     assert!(matches!(gateway.event().await, LinkEvent::Undecodable { error: DecodeError::NotAMessage(_), .. }));
     client.send(&Bytes::from_static(b"\xff\x00nonsense")).await;
+    // A whole RTP packet, but larger than any QUIC packet.
+    let mut large = voice(FlowId(1), 1).to_vec();
+    large.resize(4096, 0);
+    client.send(&large.into()).await;
     client.say_text("x".repeat(LINE_BYTES_MAX + 1)).await;
     assert!(matches!(gateway.event().await, LinkEvent::Undecodable { error: DecodeError::TooLong(_), .. }));
     gateway.media.close(link, GoodbyeReason::ProtocolViolation);
     client.hear_goodbye(GoodbyeReason::ProtocolViolation, 4004).await;
     gateway.lost(link).await;
-    gateway.counted("tandem_datagrams_discarded_total{reason=\"malformed\"}", 1).await;
+    gateway.counted("tandem_datagrams_discarded_total{reason=\"malformed\"}", 2).await;
 }
 
 #[tokio::test]
