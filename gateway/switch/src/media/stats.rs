@@ -4,7 +4,8 @@
 //! sender that is silent (DTX) skips timestamps and not sequence numbers, so silence is no loss.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::rtp::{Header, OPUS_CLOCK_HZ, ticks_at};
 use crate::time::Instant;
@@ -21,9 +22,20 @@ pub struct Reception {
     /// Packets that came after a later one (at a jitter buffer: too late to be played).
     pub late: u64,
     /// Interarrival jitter, milliseconds (RFC 3550 section 6.4.1).
+    #[serde(deserialize_with = "not_negative")]
     pub jitter_ms: f32,
     /// Estimated mean opinion score, 1.0 to 4.5 (E-model of ITU-T G.107 with Opus's impairment values). 0 before the first packet.
+    #[serde(deserialize_with = "not_negative")]
     pub mos: f32,
+}
+
+/// JSON has numbers that no `f32` holds; they must not become infinities, which JSON cannot say again.
+fn not_negative<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    let number = f32::deserialize(deserializer)?;
+    if number.is_finite() && number >= 0.0 {
+        return Ok(number);
+    }
+    Err(D::Error::custom(format_args!("a measurement is a number of 0 or more; got {number}")))
 }
 
 impl Reception {
