@@ -23,7 +23,7 @@ const TARGET_START_MS = 40;
 const TARGET_MIN_MS = 20;
 const TARGET_MAX_MS = 400;
 /** Beyond this excess the delay is worn down, slowly, by shortening frames. */
-const FASTER_ABOVE_MS = 15;
+const FASTER_ABOVE_MS = 20;
 /** Below this shortfall frames are stretched. */
 const SLOWER_BELOW_MS = 10;
 /** Beyond this excess whole frames are left out: a stall that is over must not stay as delay. */

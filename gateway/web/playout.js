@@ -19,7 +19,7 @@ const PERIOD_MAX = 800;
 const STRETCH_MIN = 120;
 const STRETCH_MAX = 480;
 /** How alike two periods must be (normalised correlation) for one to be left out or repeated. */
-const STRETCH_ALIKE = 0.5;
+const STRETCH_ALIKE = 0.8;
 /** Below this mean power a frame counts as silence, where nobody hears a cut: −55 dBov. */
 const SILENT_POWER = 3e-6;
 /** Samples over which the invented blends into the real: 5 ms. */

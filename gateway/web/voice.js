@@ -300,18 +300,20 @@ export class VoiceReceiver {
     if (tapped) this.#record(tapped);
     if (!wanted) return;
     const now = performance.now();
-    const transit = now - time * 1000;
-    this.#answers.push(transit - this.#quickest.push(now, transit));
+    const quickest = this.#quickest.push(now, now - time * 1000);
+    this.#answers.push(now - time * 1000 - quickest);
     const needed = Math.min(LEVEL_MAX_MS, LEVEL_MIN_MS + this.#answers.quantile(ANSWERED_SHARE));
     this.#underruns = underruns;
     this.#levelMs = level / (SAMPLE_RATE / 1000);
     let waiting = this.#levelMs + FRAME_MS * (this.#sent - received);
-    while (waiting < needed && this.#next(now)) waiting += FRAME_MS;
+    // The audio thread's clock, not the page's: when the page is slow to answer, the next frame is not played later for it.
+    const clock = quickest + time * 1000 - needed;
+    while (waiting < needed && this.#next(clock + waiting)) waiting += FRAME_MS;
   }
 
   /**
    * Sends the audio thread one frame more, if there is one.
-   * @param {number} now
+   * @param {number} now when the frame would be asked for if both threads kept perfect time
    */
   #next(now) {
     const frame = this.#jitter.take(now);
