@@ -1,1 +1,30 @@
-//! The function host.
+//! Runs tenants' routing functions: WebAssembly components that are asked what shall happen to a call and answer with a plan.
+//!
+//! In: a component's bytes ([`Host::load`]), then questions ([`Host::invoke`]: a context and an event, as the core has them). Out: a
+//! plan, not yet checked, or the reason why there is none. It knows no call, no session, no socket and no storage engine; what a
+//! function may do beyond computing is in [`capabilities`], and that is nearly nothing.
+//!
+//! - [`Host`]: one for the process; owns the engine, the clock of time slices and the permits;
+//! - [`Function`]: one loaded version of a tenant's function;
+//! - [`Invocation`]: an answer and what it cost;
+//! - [`Inspection`]: what a component is, in plain words, for `tandem check`;
+//! - [`limits`]: every bound, with unit and reason.
+
+mod bindings;
+mod cache;
+pub mod capabilities;
+mod convert;
+mod digest;
+mod engine;
+mod host;
+mod invoke;
+pub mod limits;
+mod load;
+mod outcome;
+mod ticker;
+
+pub use digest::Digest;
+pub use host::{Host, HostConfig, HostError};
+pub use invoke::{Invocation, Log};
+pub use limits::Limits;
+pub use load::{Function, Inspection, LoadError, Origin};

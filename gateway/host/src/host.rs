@@ -1,0 +1,87 @@
+//! The host: one for the process.
+
+use std::path::PathBuf;
+
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::cache::Cache;
+use crate::capabilities::{self, Sandbox};
+use crate::engine::engine;
+use crate::limits::Limits;
+use crate::ticker::Ticker;
+
+/// How a host is set up.
+#[derive(Clone, Debug, Default)]
+pub struct HostConfig {
+    /// What one invocation may use.
+    pub limits: Limits,
+    /// Where compiled components are kept from one start to the next; without it each start compiles anew. The directory is made if
+    /// it is missing. Whoever may write to it may run code in this process: it must belong to the gateway alone.
+    pub cache: Option<PathBuf>,
+}
+
+/// Why there is no host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// wasmtime refuses its settings, or the system refuses it memory.
+    #[error("the function host cannot start: {0}")]
+    Engine(String),
+    /// The thread that counts time slices does not start.
+    #[error("the function host cannot start its clock: {0}")]
+    Clock(#[source] std::io::Error),
+    /// The cache directory cannot be made.
+    #[error("the cache of compiled functions, {path}, cannot be used: {source}", path = path.display())]
+    Cache {
+        /// Which directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Loads functions and invokes them. Make one for the process, share it in an `Arc`.
+pub struct Host {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<Sandbox>,
+    pub(crate) limits: Limits,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) permits: Semaphore,
+    pub(crate) ticker: Ticker,
+}
+
+impl Host {
+    /// Sets the engine up and starts its clock.
+    ///
+    /// # Errors
+    /// When the system gives no thread or address space, or the cache directory cannot be made.
+    pub fn new(config: HostConfig) -> Result<Self, HostError> {
+        let refused = |error: wasmtime::Error| HostError::Engine(format!("{error:#}"));
+        let HostConfig { limits, cache } = config;
+        let engine = engine(&limits).map_err(refused)?;
+        let linker = capabilities::linker(&engine).map_err(refused)?;
+        let cache = cache
+            .map(|path| Cache::open(path.clone(), &engine).map_err(|source| HostError::Cache { path, source }))
+            .transpose()?;
+        let ticker = Ticker::start(engine.clone()).map_err(HostError::Clock)?;
+        let permits = Semaphore::new(limits.invocations_max as usize);
+        Ok(Self { engine, linker, limits, cache, permits, ticker })
+    }
+
+    /// What one invocation may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How many invocations are under way.
+    pub fn invocations_under_way(&self) -> usize {
+        (self.limits.invocations_max as usize).saturating_sub(self.permits.available_permits())
+    }
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

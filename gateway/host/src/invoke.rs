@@ -1,0 +1,109 @@
+//! Asking a function: a permit, a fresh instance, the question, the answer or the reason why there is none.
+//!
+//! Nothing outlives an invocation: the instance, its memory and its log go with it. An invocation that is dropped half-way (the caller
+//! hung up) is safe at every await; its place in the pool is free at once.
+
+use std::time::{Duration, Instant};
+
+use tandem_switch::event::{Context, Event};
+use tandem_switch::exchange::ConsultFailure;
+use tandem_switch::plan::Plan;
+use wasmtime::{Engine, Store, UpdateDeadline};
+
+use crate::bindings::tandem::voice::types as wit;
+use crate::capabilities::Sandbox;
+use crate::convert;
+use crate::host::Host;
+use crate::limits;
+use crate::load::Function;
+use crate::outcome::{CpuTimeSpent, failure, shortened};
+
+/// An answer and what it cost.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The plan, not yet checked ([`Plan::accept`] does), or why there is none.
+    pub answer: Result<Plan, ConsultFailure>,
+    /// How long it took from the permit to the answer, microseconds: instantiation, the function itself and conversion.
+    pub micros: u64,
+    /// The most memory that the instance had.
+    pub memory_high_water_bytes: usize,
+    /// What the function wrote to stdout and stderr.
+    pub log: Log,
+}
+
+/// What a function wrote. It may hold what callers are called: keep it away from the operator's log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// At most [`limits::LOG_BYTES_MAX`] bytes; what is no UTF-8 is replaced.
+    pub text: String,
+    /// How much more there was.
+    pub dropped_bytes: u64,
+}
+
+impl Invocation {
+    fn failed(failure: ConsultFailure) -> Self {
+        Self { answer: Err(failure), micros: 0, memory_high_water_bytes: 0, log: Log::default() }
+    }
+}
+
+impl Host {
+    /// Asks a function. Needs a tokio runtime with its time driver. Never panics and never takes a thread for itself: a function that
+    /// computes on and on gives way after each time slice.
+    pub async fn invoke(&self, function: &Function, context: &Context, event: &Event) -> Invocation {
+        if !Engine::same(&self.engine, function.pre.engine()) {
+            return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
+        }
+        let permit = tokio::time::timeout(self.limits.permit_wait_max, self.permits.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Invocation::failed(ConsultFailure::Overloaded);
+        };
+        let _running = self.ticker.run();
+        let started = Instant::now();
+        let mut store = self.store();
+        let asked = ask(&mut store, function, convert::context(context), convert::event(event));
+        let asked = tokio::time::timeout(self.limits.deadline, asked).await;
+        let sandbox = store.data();
+        let answer = match asked {
+            Err(_) => Err(ConsultFailure::DeadlineExceeded(self.limits.deadline)),
+            Ok(Err(error)) => Err(failure(&error, &sandbox.memory, &self.limits)),
+            Ok(Ok(Err(error))) => Err(ConsultFailure::Refused(shortened(error.message, limits::ERROR_BYTES_MAX))),
+            Ok(Ok(Ok(plan))) => Ok(convert::plan(plan)),
+        };
+        let (text, dropped_bytes) = sandbox.log.take();
+        Invocation {
+            answer,
+            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            memory_high_water_bytes: sandbox.memory.bytes,
+            log: Log { text, dropped_bytes },
+        }
+    }
+
+    /// A fresh world for one instance, with every limit set.
+    fn store(&self) -> Store<Sandbox> {
+        let mut store = Store::new(&self.engine, Sandbox::new(self.limits.memory_bytes_max));
+        store.limiter(|sandbox| &mut sandbox.memory);
+        store.set_hostcall_fuel(self.limits.answer_bytes_max);
+        store.set_max_component_handles(limits::HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        let cpu_time_max = self.limits.cpu_time_max;
+        let mut spent = Duration::ZERO;
+        store.epoch_deadline_callback(move |_| {
+            spent += limits::TIME_SLICE;
+            if spent >= cpu_time_max {
+                return Err(CpuTimeSpent(cpu_time_max).into());
+            }
+            Ok(UpdateDeadline::Yield(1))
+        });
+        store
+    }
+}
+
+async fn ask(
+    store: &mut Store<Sandbox>,
+    function: &Function,
+    context: wit::Context,
+    event: wit::Event,
+) -> wasmtime::Result<Result<wit::Plan, wit::Error>> {
+    let router = function.pre.instantiate_async(&mut *store).await?;
+    store.run_concurrent(async |accessor| router.call_route(accessor, context, event).await).await?
+}

@@ -1,0 +1,107 @@
+//! Every bound of the function host in one place: what it limits, its unit, why this value, and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Largest component, bytes. A router of a compiled language has 50 KB to 3 MB, one with a JavaScript engine inside 12 MB. Larger: not
+/// loaded.
+pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most memory of one instance, bytes, its tables not counted. A router needs 1 to 2 MB. More: growing fails, and the invocation ends
+/// as out of memory if the function cannot do without.
+pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How much processor time one invocation may take, counted in [`TIME_SLICE`]s. A decision takes microseconds; a tenth of a second is
+/// what a caller does not notice. More: the invocation ends as over its deadline.
+pub const CPU_TIME_MAX: Duration = Duration::from_millis(100);
+
+/// How long one invocation may take by the clock, waiting included. On a node that is busy it is more than the processor time. Longer:
+/// the invocation ends as over its deadline.
+pub const DEADLINE: Duration = Duration::from_millis(500);
+
+/// How long a function computes before others get their turn on the same thread, and the unit in which its processor time is counted.
+pub const TIME_SLICE: Duration = Duration::from_millis(1);
+
+/// After this many time slices without an invocation the clock of time slices stops, until the next one: an idle node sleeps.
+pub const IDLE_SLICES: u32 = 1000;
+
+/// Largest stack of a function's own frames, bytes; wasmtime's default. Deeper: it traps.
+pub const STACK_BYTES_MAX: usize = 512 * 1024;
+
+/// Stack for an invocation as a whole, bytes: the function's and, as wasmtime wants it, as much again for the host functions that it calls.
+pub const FIBER_STACK_BYTES: usize = 2 * STACK_BYTES_MAX;
+
+/// Most that a function may hand to the host in one go, bytes as the host holds them: its answer, or a line of its log. A plan within the
+/// contract's own bounds has less than 400 KB. More: the invocation ends as answered too much.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How much of what an invocation writes to stdout and stderr is kept, bytes. Further output is counted and dropped.
+pub const LOG_BYTES_MAX: usize = 16 * 1024;
+
+/// How much of a function's own error message is kept, bytes (the contract says so).
+pub const ERROR_BYTES_MAX: usize = 1024;
+
+/// Most invocations at once: each holds a place of the instance pool. At 50 µs each that is five million questions a second, so it is
+/// reached only by functions that wait or compute long. Further ones wait [`PERMIT_WAIT_MAX`].
+pub const INVOCATIONS_MAX: u32 = 256;
+
+/// How long an invocation waits for a place. Then it fails as overloaded, and the call takes the default plan.
+pub const PERMIT_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// Most handles (of streams, pollables …) that an instance may hold at once. More: it traps. Rust's std needs five.
+pub const HANDLES_MAX: usize = 256;
+
+/// Most core instances in one component. A Rust component has three or four, one that was composed of several a dozen. More: not loaded.
+pub const CORE_INSTANCES_MAX: u32 = 16;
+
+/// Most memories in one component: its own, and one of an adapter. More: not loaded.
+pub const MEMORIES_MAX: u32 = 2;
+
+/// Most tables in one component. More: not loaded.
+pub const TABLES_MAX: u32 = 8;
+
+/// Most elements of one table. A table holds the functions that are called through pointers; a JavaScript engine has about 10,000. More:
+/// not loaded, or growing fails.
+pub const TABLE_ELEMENTS_MAX: usize = 20_000;
+
+/// Memory of a finished instance that stays resident for the next, bytes: with the kernel's page scan only what was written is reset,
+/// which halves the cost of a fresh instance. A router touches less than this.
+pub const MEMORY_KEPT_BYTES: usize = 1024 * 1024;
+
+/// See [`MEMORY_KEPT_BYTES`]; for tables.
+pub const TABLE_KEPT_BYTES: usize = 64 * 1024;
+
+/// Most compiled components kept in the cache directory. Beyond it the one that was written first is removed.
+pub const CACHE_FILES_MAX: usize = 20_000;
+
+/// What one invocation may use. [`Default`] takes the values of this module; an operator may choose others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`COMPONENT_BYTES_MAX`].
+    pub component_bytes_max: usize,
+    /// See [`MEMORY_BYTES_MAX`].
+    pub memory_bytes_max: usize,
+    /// See [`CPU_TIME_MAX`].
+    pub cpu_time_max: Duration,
+    /// See [`DEADLINE`].
+    pub deadline: Duration,
+    /// See [`ANSWER_BYTES_MAX`].
+    pub answer_bytes_max: usize,
+    /// See [`INVOCATIONS_MAX`].
+    pub invocations_max: u32,
+    /// See [`PERMIT_WAIT_MAX`].
+    pub permit_wait_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            component_bytes_max: COMPONENT_BYTES_MAX,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+            cpu_time_max: CPU_TIME_MAX,
+            deadline: DEADLINE,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            invocations_max: INVOCATIONS_MAX,
+            permit_wait_max: PERMIT_WAIT_MAX,
+        }
+    }
+}
