@@ -112,6 +112,7 @@ impl Exchange {
             calls: Default::default(),
             events: EventLog::default(),
             watch: None,
+            missed_departures: Default::default(),
             allowance: Allowance::full(now),
         };
         self.sessions.insert(id, session);

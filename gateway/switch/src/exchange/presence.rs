@@ -171,13 +171,14 @@ impl Exchange {
 
     /// Tells a session the state of all whom it watches.
     pub(super) fn tell_watched(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(&id) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(tenant) = self.tenants.get(&session.identity.tenant) else { return };
-        let users = match &session.watch {
+        let mut users = std::mem::take(&mut session.missed_departures);
+        match &session.watch {
             None => return,
-            Some(Watch::Everybody) => tenant.everybody(),
-            Some(Watch::Users(users)) => users.iter().cloned().collect(),
-        };
+            Some(Watch::Everybody) => users.extend(tenant.everybody()),
+            Some(Watch::Users(watched)) => users.clone_from(watched),
+        }
         let states: Vec<Presence> = users.iter().map(|user| tenant.presence(user)).collect();
         if states.is_empty() {
             return self.send_to(id, ServerMessage::Presence { users: states });
@@ -214,7 +215,18 @@ impl Exchange {
             let presence = tenant.presence(&user);
             for watcher in tenant.watchers_of(&user) {
                 self.send_presence(watcher, std::slice::from_ref(&presence));
+                if state == PresenceState::Offline {
+                    self.note_departure(watcher, &user);
+                }
             }
+        }
+    }
+
+    /// Remembers for a watcher that is away that somebody left.
+    fn note_departure(&mut self, watcher: SessionId, user: &UserId) {
+        let Some(session) = self.sessions.get_mut(&watcher) else { return };
+        if session.link().is_none() && session.missed_departures.len() < limits::SESSIONS_PER_TENANT_MAX {
+            session.missed_departures.insert(user.clone());
         }
     }
 

@@ -22,6 +22,9 @@ pub(super) struct Session {
     pub(super) calls: BTreeSet<CallId>,
     pub(super) events: EventLog,
     pub(super) watch: Option<Watch>,
+    /// Watched users who went offline while this session was away: with a tenant that has no list of users, nothing else would
+    /// name them to a client that comes back. At most [`limits::SESSIONS_PER_TENANT_MAX`]; further ones are not kept.
+    pub(super) missed_departures: BTreeSet<UserId>,
     pub(super) allowance: Allowance,
 }
 
