@@ -141,7 +141,9 @@ export class Call extends EventTarget {
 
   /** Ends the call; before it is answered, cancels it. */
   hangup() {
-    if (this.state !== 'ended') this.#send('hangup');
+    if (this.state === 'ended') return;
+    this.#report();
+    this.#send('hangup');
   }
 
   /** Puts the other party on hold: no voice either way. */
@@ -215,6 +217,16 @@ export class Call extends EventTarget {
   }
 
   /**
+   * Somebody is at the other end. For the client.
+   * @param {string} peer
+   * @param {string | null} [name]
+   */
+  rename(peer, name) {
+    this.peerName = name ?? (peer === this.peer ? this.peerName : undefined);
+    this.peer = peer;
+  }
+
+  /**
    * The gateway told of something that happened. For the client.
    * @param {import('./signal.js').Happening} what
    */
@@ -253,13 +265,11 @@ export class Call extends EventTarget {
     }
   }
 
-  /** @param {{ peer: string, send: number, receive: number }} flows */
-  #connected({ peer, send, receive }) {
+  /** @param {{ send: number, receive: number }} flows */
+  #connected({ send, receive }) {
     this.#silence();
     this.state = 'connected';
     this.connectedAt ??= new Date();
-    if (this.peer !== peer) this.peerName = undefined;
-    this.peer = peer;
     this.isPeerHolding = this.isPeerMuted = this.isPeerLost = this.isHeld = false;
     this.#flow = receive;
     this.#conversation += 1;
@@ -290,7 +300,6 @@ export class Call extends EventTarget {
     this.#flow = -1;
     clearInterval(this.#measuring);
     clearInterval(this.#reports);
-    this.#report();
     if (this.#receiver && this.#recording) this.#recorded = this.#receiver.stopRecording();
     this.#sender?.close();
     this.#receiver?.close();

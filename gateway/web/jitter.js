@@ -26,6 +26,10 @@ const TARGET_MAX_MS = 400;
 const FASTER_ABOVE_MS = 20;
 /** Below this shortfall frames are stretched. */
 const SLOWER_BELOW_MS = 10;
+/** A talker this quiet (−dBov, RFC 6464) pauses: time can be cut and stretched unheard. */
+const QUIET_LEVEL = 45;
+/** Beyond this distance from the target it is cut and stretched in the midst of speech too. */
+const URGENT_MS = 50;
 /** Beyond this excess whole frames are left out: a stall that is over must not stay as delay. */
 const SKIP_ABOVE_MS = 150;
 /** A timestamp or sequence that jumps further than this starts the flow anew. */
@@ -159,8 +163,7 @@ export class JitterBuffer {
     this.#playhead = next.time + FRAME_SAMPLES;
     this.#played = next.sequence;
     this.#delayMs = delay;
-    const pace = delay > target + FASTER_ABOVE_MS ? 'faster' : delay < target - SLOWER_BELOW_MS ? 'slower' : 'keep';
-    return { kind: 'play', packet: next.packet, pace };
+    return { kind: 'play', packet: next.packet, pace: paceOf(delay - target, next.packet.level) };
   }
 
   /**
@@ -192,4 +195,16 @@ export class JitterBuffer {
   #delayOf(waiting, now) {
     return now - waiting.time / TICKS_PER_MS - (this.#base.value ?? 0);
   }
+}
+
+/**
+ * Whether to shorten or stretch a frame.
+ * @param {number} excess of the delay over its target, milliseconds
+ * @param {number | undefined} level
+ * @returns {'keep' | 'faster' | 'slower'}
+ */
+function paceOf(excess, level = QUIET_LEVEL) {
+  if (level < QUIET_LEVEL && Math.abs(excess) < URGENT_MS) return 'keep';
+  if (excess > FASTER_ABOVE_MS) return 'faster';
+  return excess < -SLOWER_BELOW_MS ? 'slower' : 'keep';
 }

@@ -20,8 +20,8 @@ const STRETCH_MIN = 120;
 const STRETCH_MAX = 480;
 /** How alike two periods must be (normalised correlation) for one to be left out or repeated. */
 const STRETCH_ALIKE = 0.8;
-/** Below this mean power a frame counts as silence, where nobody hears a cut: −55 dBov. */
-const SILENT_POWER = 3e-6;
+/** Below this mean power a frame counts as silence, where nobody hears a cut: −45 dBov. */
+const SILENT_POWER = 3.2e-5;
 /** Samples over which the invented blends into the real: 5 ms. */
 const BLEND = 240;
 /** Invented sound keeps its loudness for 10 ms and is gone after 80 ms. */

@@ -219,7 +219,8 @@ export class Tandem extends EventTarget {
     if (!invitation) return this.#session.send({ type: 'hangup', call: id });
     this.#invitations.delete(ref);
     const { to } = invitation;
-    const call = new Call(this.#host, { id, direction: 'outgoing', peer: to, to });
+    const peerName = this.presence.get(to)?.name;
+    const call = new Call(this.#host, { id, direction: 'outgoing', peer: to, peerName, to });
     this.calls.set(id, call);
     invitation.resolve(call);
   }
@@ -230,6 +231,7 @@ export class Tandem extends EventTarget {
     this.#seen.set(event.call, event.n);
     const call = this.calls.get(event.call) ?? this.#newCall(event);
     if (!call) return;
+    if (event.event === 'connected') call.rename(event.peer, this.presence.get(event.peer)?.name);
     call.handle(event);
     if (event.event === 'incoming') this.#tell('incoming', call);
     if (event.event === 'ended') this.#ended(call);
@@ -256,7 +258,9 @@ export class Tandem extends EventTarget {
   }
 
   /** @param {import('./signal.js').ErrorMessage} message */
-  #error({ code, message, ref }) {
+  #error({ code, message, ref, call }) {
+    // A message crossed the call's end on its way.
+    if (call && !this.calls.has(call)) return;
     const error = new TandemError(code, message);
     const invitation = ref ? this.#invitations.get(ref) : undefined;
     if (!invitation) return this.#tell('error', error);

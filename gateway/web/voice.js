@@ -31,7 +31,7 @@ const LOSSY_BITRATE = 1.25;
 const LEVEL_MIN_MS = 25;
 const LEVEL_MAX_MS = 150;
 /** How long the page takes to answer the audio thread, before anything is known. */
-const ANSWER_EXPECTED_MS = 5;
+const ANSWER_EXPECTED_MS = 20;
 /** Share of frames that should reach the audio thread in time. */
 const ANSWERED_SHARE = 0.99;
 /** How long a recording of the playout may become: 10 minutes. */

@@ -192,7 +192,10 @@ byId('dial-form').onsubmit = (event) => {
   event.preventDefault();
   void phone?.dial(dialled.value.trim());
 };
-byId('sign-out').onclick = () => phone?.client.close();
+byId('sign-out').onclick = () => {
+  say('');
+  phone?.client.close();
+};
 globalThis.addEventListener('pagehide', () => phone?.client.close());
 fillKeypad(byId('dial-keypad'), (key) => {
   dialled.value += key;

@@ -126,8 +126,7 @@ export class CallCard {
     if (!quality || this.#call.state !== 'connected') return;
     const { local, rttMs, bufferMs, lossShare, peer } = quality;
     const figures = [
-      ['Sound', local.packets > 0 ? scoreWords(local.mos) : '—'],
-      ['Score', local.packets > 0 ? local.mos.toFixed(1) : '—'],
+      local.packets > 0 ? [`Sound ${local.mos.toFixed(1)}`, scoreWords(local.mos)] : ['Sound', '—'],
       ['They hear', peer && peer.packets > 0 ? scoreWords(peer.mos) : '—'],
       ['Loss', `${(100 * lossShare).toFixed(1)} %`],
       ['Jitter', `${local.jitter_ms.toFixed(0)} ms`],

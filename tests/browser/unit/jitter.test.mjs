@@ -172,3 +172,14 @@ test('random packets never break the order or the bound', () => {
     assert.ok(buffer.length <= PACKETS_MAX);
   }
 });
+
+test('in the midst of speech the pace is kept unless it is urgent; in a pause it is adapted', () => {
+  const pacesAfterStall = (level, stallMs) => {
+    const packet = (index) => ({ ...packetAt(index), level });
+    const delayOf = (index) => (index >= 200 && index < 200 + stallMs / FRAME_MS ? 20 + stallMs - (index - 200) * FRAME_MS : 20);
+    return new Set(simulate(240, delayOf, { packet }).played.map((frame) => frame.pace));
+  };
+  assert.ok(!pacesAfterStall(20, 80).has('faster'), 'speech, a little late');
+  assert.ok(pacesAfterStall(80, 80).has('faster'), 'a pause, a little late');
+  assert.ok(pacesAfterStall(20, 160).has('faster'), 'speech, far too late');
+});
