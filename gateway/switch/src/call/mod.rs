@@ -19,8 +19,6 @@
 mod consult;
 mod dial;
 mod talk;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
