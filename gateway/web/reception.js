@@ -12,19 +12,24 @@ const TICKS_PER_MS = 48;
 /** Sequence numbers remembered to tell a duplicate from a late packet. */
 const SEEN_MAX = 512;
 
+/** E-model values as the gateway has them (`gateway/switch/src/media/stats.rs`, where their sources are named). */
+const RATING_MAX = 93.2;
+const CODEC_IMPAIRMENT = 2;
+const LOSS_ROBUSTNESS = 16;
+const CODEC_DELAY_MS = 26.5;
+
 /**
  * Estimated mean opinion score of a call.
- *
- * E-model with Opus's impairment values: no impairment without loss (Ie 0), robustness Bpl 20 (in-band FEC helps a single loss).
  * @param {number} lossShare 0 to 1
- * @param {number} delayMs mouth to ear
+ * @param {number} delayMs on the way and in buffers, one way
  * @returns {number} 1.0 to 4.5
  */
 export function meanOpinionScore(lossShare, delayMs) {
   const loss = 100 * Math.min(1, Math.max(0, lossShare));
-  const impairment = (95 * loss) / (loss + 20);
-  const delay = 0.024 * delayMs + 0.11 * Math.max(0, delayMs - 177.3);
-  const rating = Math.min(100, Math.max(0, 93.2 - delay - impairment));
+  const impairment = CODEC_IMPAIRMENT + ((95 - CODEC_IMPAIRMENT) * loss) / (loss + LOSS_ROBUSTNESS);
+  const whole = CODEC_DELAY_MS + delayMs;
+  const delay = 0.024 * whole + 0.11 * Math.max(0, whole - 177.3);
+  const rating = Math.min(100, Math.max(0, RATING_MAX - delay - impairment));
   const score = 1 + 0.035 * rating + 7e-6 * rating * (rating - 60) * (100 - rating);
   return Math.min(4.5, Math.max(1, score));
 }
@@ -99,7 +104,7 @@ export class ReceptionMeter {
 
   /**
    * The figures so far.
-   * @param {number} delayMs mouth to ear, for the score
+   * @param {number} delayMs on the way and in buffers, for the score
    * @returns {Reception}
    */
   figures(delayMs) {

@@ -7,8 +7,9 @@
  * `--fake` starts the small WebSocket-only gateway of `support/` instead, to try the SDK alone. Run `setup.sh` before the first time.
  */
 import { parseArgs } from 'node:util';
-import { holdMuteAndKeys, unansweredCalls } from './scenarios/features.mjs';
+import { callWaiting, holdMuteAndKeys, unansweredCalls } from './scenarios/features.mjs';
 import { looks } from './scenarios/looks.mjs';
+import { browserCallsTelephone, telephoneCallsBrowser } from './scenarios/native.mjs';
 import { resumeOverWebSocket, resumeOverWebTransport } from './scenarios/resume.mjs';
 import { talkOverWebSocket, talkOverWebTransport, talkWithUdpBlocked } from './scenarios/talk.mjs';
 import { startFakeGateway } from './support/fake-gateway.mjs';
@@ -21,7 +22,10 @@ const SCENARIOS = {
   resume: { run: resumeOverWebTransport, needs: ['quic'] },
   'resume-websocket': { run: resumeOverWebSocket },
   features: { run: holdMuteAndKeys },
+  'call-waiting': { run: callWaiting },
   unanswered: { run: unansweredCalls },
+  'browser-calls-telephone': { run: browserCallsTelephone, needs: ['quic', 'binary'] },
+  'telephone-calls-browser': { run: telephoneCallsBrowser, needs: ['quic', 'binary'] },
   looks: { run: looks },
 };
 

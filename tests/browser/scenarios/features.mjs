@@ -53,3 +53,29 @@ export async function unansweredCalls(gateway) {
     await Promise.all(people.map((person) => person.leave()));
   }
 }
+
+/** A second call while talking: it rings, answering it holds the first, and the first can be taken up again. */
+export async function callWaiting(gateway) {
+  return together(gateway, {}, async (alice, bob) => {
+    const second = await Person.signIn(gateway, 'alice');
+    try {
+      await second.callFromList('bob', 'talking');
+      await bob.waitForCall('incoming');
+      await bob.answer();
+      await second.waitForCall('connected');
+      const onHold = alice.page.locator('#calls .status', { hasText: 'You are on hold' });
+      await onHold.waitFor({ timeout: 5000 });
+      await second.waitForVoice(1);
+      await second.press('hangup');
+      await second.waitForCall('ended');
+      await bob.page.locator('#calls .call[data-state="connected"] [data-action="hold"]').click();
+      await onHold.waitFor({ state: 'detached', timeout: 5000 });
+      await alice.waitForVoice((await alice.packets()) / 50 + 1);
+      await alice.press('hangup');
+      await bob.waitForCall('ended');
+      return 'the second call rang, held the first, and the first went on';
+    } finally {
+      await second.leave();
+    }
+  });
+}

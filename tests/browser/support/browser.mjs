@@ -71,9 +71,9 @@ export class Person {
     return this.page.evaluate(() => globalThis.tandem.transport);
   }
 
-  /** Calls somebody from the list of people, once they are shown as available. */
-  async callFromList(user) {
-    const row = this.page.locator(`#people li[data-presence="available"] [data-call="${user}"]`);
+  /** Calls somebody from the list of people, once they are shown in this state. */
+  async callFromList(user, state = 'available') {
+    const row = this.page.locator(`#people li[data-presence="${state}"] [data-call="${user}"]`);
     await row.click({ timeout: 15_000 });
   }
 
