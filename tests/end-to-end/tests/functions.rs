@@ -1,0 +1,35 @@
+//! A function that misbehaves never loses a call: it goes on with the default plan, and the failure is in the record.
+
+use tandem_client::TransportChoice::WebTransport;
+use tandem_end_to_end::{CALLEE_HZ, CALLER_HZ, Gateway, Phone, Settings, function};
+use tandem_switch::cause::Cause;
+
+#[tokio::test]
+async fn a_call_goes_on_by_the_default_plan_whatever_the_function_does() -> anyhow::Result<()> {
+    let function = Some(function::component("misbehaving").await?);
+    let gateway = Gateway::start(Settings { function, ..Settings::default() }).await?;
+    // The guest rings whoever was dialled, unless the name asks for trouble.
+    let mut carol = Phone::sign_in(&gateway, "carol", WebTransport).await?;
+    let mut dave = Phone::sign_in(&gateway, "dave", WebTransport).await?;
+    let other = carol.talk_with(&mut dave).await?;
+    let mut alice = Phone::sign_in(&gateway, "alice", WebTransport).await?;
+    let troubles =
+        ["panic", "overflow", "loop", "memory", "huge-answer", "impossible-step", "ten-thousand-targets", "error"];
+    for trouble in troubles {
+        let mut callee = Phone::sign_in(&gateway, trouble, WebTransport).await?;
+        let call = alice.dial(trouble).await?;
+        assert_eq!(callee.rings().await?, call, "{trouble}");
+        callee.client.decline(call).await?;
+        assert_eq!(alice.ended(call).await?, Cause::Declined, "{trouble}");
+    }
+    carol.hears(CALLEE_HZ).await?;
+    dave.hears(CALLER_HZ).await?;
+    carol.hang_up(other).await?;
+    let records = gateway.await_records(troubles.len() + 1).await?;
+    for record in records {
+        let failures: Vec<_> = record.consultations.iter().filter_map(|asked| asked.failure.as_deref()).collect();
+        let expected = usize::from(record.to != "dave");
+        assert_eq!(failures.len(), expected, "{}: {:?}", record.to, record.consultations);
+    }
+    Ok(())
+}
