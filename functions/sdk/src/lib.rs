@@ -87,7 +87,12 @@ macro_rules! router {
             }
 
             #[cfg(target_family = "wasm")]
-    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export! { Exported with_types_in $crate::bindings }
+
+            // Natively nothing calls a component's export; this keeps the function from being reported as unused.
+            #[cfg(not(target_family = "wasm"))]
+            const _: fn($crate::Context, $crate::Event) =
+                |context, event| drop(<$router as $crate::Router>::route(context, event));
         };
     };
 }
