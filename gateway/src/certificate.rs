@@ -238,3 +238,57 @@ impl Source {
 fn changed_at(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_self_signed_one_is_replaced_after_ten_days() {
+        let mut source = Source::open(&Tls::default()).unwrap();
+        let mut current = source.subscribe();
+        let start = SystemTime::now();
+        source.look(start + RENEW_AFTER - Duration::from_mins(1));
+        assert!(!current.has_changed().unwrap());
+        source.look(start + RENEW_AFTER + Duration::from_mins(1));
+        assert!(current.has_changed().unwrap());
+        current.mark_unchanged();
+        source.look(start + RENEW_AFTER + Duration::from_mins(2));
+        assert!(!current.has_changed().unwrap(), "the new one is young");
+    }
+
+    /// Writes a certificate and its key, both last changed `seconds` after 1970: a file system's clock may be coarse.
+    fn write(tls: &Tls, certificate: &Certificate, seconds: u64) {
+        let pem = |label: &str, der: &[u8]| {
+            use base64::Engine as _;
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64::engine::general_purpose::STANDARD.encode(der))
+        };
+        let parts = [("CERTIFICATE", &tls.certificate, &*certificate.chain[0]), ("PRIVATE KEY", &tls.key, certificate.key.secret_der())];
+        for (label, path, der) in parts {
+            let path = path.as_ref().unwrap();
+            std::fs::write(path, pem(label, der)).unwrap();
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_renewed_file_is_used_and_a_broken_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name| Some(directory.path().join(name));
+        let tls = Tls { certificate: path("c.pem"), key: path("k.pem"), names: Vec::new() };
+        let made = || Certificate::self_signed(&[], SystemTime::now()).unwrap();
+        write(&tls, &made(), 1_000);
+        let mut source = Source::open(&tls).unwrap();
+        let current = source.subscribe();
+        let mut broken = made();
+        broken.key = made().key;
+        write(&tls, &broken, 2_000);
+        source.look(SystemTime::now());
+        assert!(!current.has_changed().unwrap(), "a key of another certificate is not taken");
+        let renewed = made();
+        write(&tls, &renewed, 3_000);
+        source.look(SystemTime::now());
+        assert_eq!(current.borrow().sha256, renewed.sha256);
+    }
+}
