@@ -263,7 +263,8 @@ export class VoiceReceiver {
   #order = [];
   /** Frames that the audio thread was sent. */
   #sent = 0;
-  #levelMs = 0;
+  /** Decoded sound that should wait in the audio thread. */
+  #neededMs = 0;
   #underruns = 0;
   #quickest = new SlidingMinimum(10_000);
   #answers = new DelayHistogram(ANSWER_EXPECTED_MS);
@@ -303,9 +304,9 @@ export class VoiceReceiver {
     const quickest = this.#quickest.push(now, now - time * 1000);
     this.#answers.push(now - time * 1000 - quickest);
     const needed = Math.min(LEVEL_MAX_MS, LEVEL_MIN_MS + this.#answers.quantile(ANSWERED_SHARE));
+    this.#neededMs = needed;
     this.#underruns = underruns;
-    this.#levelMs = level / (SAMPLE_RATE / 1000);
-    let waiting = this.#levelMs + FRAME_MS * (this.#sent - received);
+    let waiting = level / (SAMPLE_RATE / 1000) + FRAME_MS * (this.#sent - received);
     // The audio thread's clock, not the page's: when the page is slow to answer, the next frame is not played later for it.
     const clock = quickest + time * 1000 - needed;
     while (waiting < needed && this.#next(clock + waiting)) waiting += FRAME_MS;
@@ -352,7 +353,7 @@ export class VoiceReceiver {
 
   /** Delay that this end adds, milliseconds: jitter buffer and decoded sound. */
   get bufferMs() {
-    return this.#jitter.delayMs + this.#levelMs;
+    return Math.max(0, this.#jitter.delayMs + this.#neededMs);
   }
 
   /** What the listener may have noticed: frames made up for lost ones, packets left out, times that nothing was there to play. */

@@ -104,6 +104,7 @@ test('with jitter below the target hardly anything is late', () => {
 test('after a stall of a second the delay comes back down', () => {
   const { buffer, played } = simulate(1500, (index) => (index >= 500 && index < 550 ? 20 + (550 - index) * FRAME_MS : 20));
   assert.ok(played.some((frame) => frame.kind === 'wait'), 'the stall is heard');
+  assert.ok(buffer.dropped > 20, `the stall must not be played out late: ${buffer.dropped} left out`);
   assert.ok(buffer.delayMs < buffer.targetMs + 40, `delay ${buffer.delayMs}, target ${buffer.targetMs}`);
 });
 
