@@ -19,7 +19,7 @@ use crate::calls::functions::Version;
 use crate::calls::metrics::CallMetrics;
 use crate::certificate::{self, Certificate};
 use crate::config::{self, Config};
-use crate::control::{AcceptedSocket, Demo, Ops, Public, PublicParts, Readiness, Server, Status, WebMetrics};
+use crate::control::{self, Demo, Phase, Status};
 use crate::media::{LinkEvent, Media, MediaConfig, MediaMetrics};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -30,12 +30,6 @@ const LINK_EVENTS_MAX: usize = 4096;
 
 /// Most commands that wait for the driver. When it is full, whoever commands waits.
 const COMMANDS_MAX: usize = 64;
-
-/// Most WebSockets that were let in and wait for a shard. When it is full, clients are answered 503.
-const SOCKETS_MAX: usize = 256;
-
-/// How long requests under way may take to end when the node stops.
-const HTTP_GRACE: Duration = Duration::from_millis(500);
 
 /// How long ending every call and storing its record may take at the very end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,11 +73,11 @@ pub struct Gateway {
     /// Tells the driver.
     commands: mpsc::Sender<Command>,
     /// Page, discovery and WebSocket; health, metrics and status.
-    servers: Vec<Server>,
-    /// Keep the certificate fresh, hand new ones to the shards, hand WebSockets to the shards.
-    followers: [JoinHandle<()>; 3],
+    servers: control::Servers,
+    /// Keep the certificate fresh, and hand new ones to the shards.
+    followers: [JoinHandle<()>; 2],
     /// Whether the node should get traffic.
-    readiness: watch::Sender<Readiness>,
+    phase: watch::Sender<Phase>,
     addresses: Addresses,
     drain: Duration,
 }
@@ -123,7 +117,7 @@ impl Gateway {
         let store = Store::open(&config.store.data_dir)?;
         let source = certificate::Source::open(&config.tls)?;
         let certificate = source.subscribe();
-        let keyring = Keyring::new(&config.tenant)?;
+        let keyring = Arc::new(Keyring::new(&config.tenant)?);
         let host = Arc::new(Host::new(host_config(&config))?);
 
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
@@ -134,7 +128,7 @@ impl Gateway {
             exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
             media: media.clone(),
             host: Arc::clone(&host),
-            keyring,
+            keyring: Arc::clone(&keyring),
             store: store.clone(),
             metrics: metrics.area("calls", CallMetrics::register),
             node: config.node.name.clone(),
@@ -148,39 +142,30 @@ impl Gateway {
             introduce(tenant, &host, &commands).await?;
         }
 
-        let (readiness, ready) = watch::channel(Readiness::Starting);
-        let (sockets, accepted) = mpsc::channel(SOCKETS_MAX);
-        let media_port = media.local_addr().port();
-        let public = Public::new(PublicParts {
-            media_port: if config.media.public_port == 0 { media_port } else { config.media.public_port },
-            public_host: config.web.public_host.clone(),
+        let (phase, phases) = watch::channel(Phase::Starting);
+        let sources = control::Sources {
             certificate: certificate.clone(),
-            sockets,
+            media: media.clone(),
+            keyring,
+            metrics,
+            status,
+            phase: phases,
             demo: options.demo,
-            metrics: metrics.area("web", WebMetrics::register),
-        });
-        let web = Server::tls(config.web.listen, public.clone(), certificate.clone())?;
-        let plain = config.web.plain_listen.map(|address| Server::plain(address, public)).transpose()?;
-        let ops = Server::ops(config.ops.listen, Ops { readiness: ready, status, metrics })?;
-
+        };
+        let servers = control::start(&config, sources).await?;
         let addresses = Addresses {
             media: media.local_addr(),
-            web: web.address(),
-            plain: plain.as_ref().map(Server::address),
-            ops: ops.address(),
+            web: servers.web,
+            plain: servers.plain,
+            ops: servers.ops,
             certificate_sha256: certificate.borrow().sha256_hex(),
         };
         write_ports(&config.store.data_dir, &addresses)?;
-        let followers = [
-            tokio::spawn(source.keep_fresh()),
-            tokio::spawn(hand_on_certificates(certificate, media.clone())),
-            tokio::spawn(hand_on_sockets(accepted, media.clone())),
-        ];
-        readiness.send_replace(Readiness::Ready);
+        let followers = [tokio::spawn(source.keep_fresh()), tokio::spawn(hand_on(certificate, media.clone()))];
+        phase.send_replace(Phase::Ready);
         tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");
-        let servers = [Some(web), plain, Some(ops)].into_iter().flatten().collect();
         let drain = config.drain.time();
-        Ok(Self { media, host, store, driver, commands, servers, followers, readiness, addresses, drain })
+        Ok(Self { media, host, store, driver, commands, servers, followers, phase, addresses, drain })
     }
 
     /// Where it listens.
@@ -205,7 +190,7 @@ impl Gateway {
     }
 
     async fn stop(self, signals: &mut Signals) -> anyhow::Result<()> {
-        self.readiness.send_replace(Readiness::Draining);
+        self.phase.send_replace(Phase::Draining);
         let (drained, no_call_left) = oneshot::channel();
         self.commands.send(Command::Drain(drained)).await.context("the call driver has stopped on its own")?;
         tokio::select! {
@@ -217,9 +202,7 @@ impl Gateway {
         self.commands.send(Command::Shutdown(stopped)).await.context("the call driver has stopped on its own")?;
         let stored = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_stored).await;
         self.media.stop().await;
-        for server in self.servers {
-            server.stop(HTTP_GRACE).await;
-        }
+        self.servers.stop().await;
         for follower in self.followers {
             follower.abort();
         }
@@ -292,15 +275,8 @@ fn settings(tenant: &config::Tenant) -> anyhow::Result<TenantSettings> {
     })
 }
 
-/// Hands every WebSocket that was let in to a shard.
-async fn hand_on_sockets(mut accepted: mpsc::Receiver<AcceptedSocket>, media: Media) {
-    while let Some(AcceptedSocket { socket, peer }) = accepted.recv().await {
-        media.adopt_websocket(socket, peer);
-    }
-}
-
 /// Hands every new certificate to the shards; sessions under way live on.
-async fn hand_on_certificates(mut certificate: watch::Receiver<Arc<Certificate>>, media: Media) {
+async fn hand_on(mut certificate: watch::Receiver<Arc<Certificate>>, media: Media) {
     while certificate.changed().await.is_ok() {
         let fresh = Arc::clone(&certificate.borrow_and_update());
         if let Err(error) = media.set_certificate(fresh.chain.clone(), fresh.key.clone_key()) {

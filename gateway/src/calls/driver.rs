@@ -57,7 +57,7 @@ pub struct Parts {
     /// Runs functions.
     pub host: Arc<Host>,
     /// Checks tokens.
-    pub keyring: Keyring,
+    pub keyring: Arc<Keyring>,
     /// Keeps records.
     pub store: Store,
     /// Counters.

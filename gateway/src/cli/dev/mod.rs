@@ -13,6 +13,7 @@ use tandem_switch::id::{TenantId, UserId};
 use crate::config::{self, Config, Secret};
 use crate::control::Demo;
 use crate::gateway::{Gateway, Options};
+use crate::telemetry;
 use source::FunctionSource;
 
 /// The demo tenant's name.
@@ -65,11 +66,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     );
     let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
     let config = configuration(&args)?;
+    telemetry::init(&config.log)?;
     let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
     let demo = Demo { tenant: TenantId::new(TENANT)?, users };
     let gateway = Gateway::start(config, Options { demo: Some(demo) }).await?;
     announce(&gateway, &args);
-    let following = source.map(|source| tokio::spawn(watch::follow(source, gateway.deployer(TenantId::new(TENANT)?))));
+    let deployer = gateway.deployer(TenantId::new(TENANT)?);
+    let following = source.map(|source| tokio::spawn(watch::follow(source, deployer)));
     let outcome = gateway.run_until_signal().await;
     if let Some(following) = following {
         following.abort();
@@ -84,6 +87,7 @@ fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
     let tenant = config::Tenant { name: TENANT.to_owned(), keys: vec![key], users, ..Default::default() };
     let mut config = Config { tenant: vec![tenant], ..Default::default() };
     config.node.name = "dev".to_owned();
+    config.log.level.clone_from(&args.log);
     config.media.listen = args.media;
     config.media.shards = args.shards;
     config.web.listen = args.media;
