@@ -115,18 +115,24 @@ async fn a_function_sees_nothing_of_the_hosts_world() {
     assert_eq!(seen, "0 variables, 0 arguments, root false, passwords false");
 }
 
-/// One thread for everything: if the loop did not give way, the others would never be polled.
+/// Waits until the looping guest is being run.
+async fn until_under_way(host: &Host, looping: &tokio::task::JoinHandle<Invocation>) {
+    while host.invocations_under_way() == 0 {
+        assert!(!looping.is_finished(), "it ended before anybody else had a turn");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One thread for everything: if the loop did not give way, the others would have no turn before it is ended.
 #[tokio::test(flavor = "current_thread")]
 async fn a_loop_leaves_the_thread_to_others() {
-    let host = Arc::new(host(patient()));
+    let host = Arc::new(host(Limits { cpu_time_max: Duration::from_secs(20), ..patient() }));
     let function = load(&host);
     let looping = tokio::spawn({
         let (host, function) = (Arc::clone(&host), Arc::clone(&function));
         async move { host.invoke(&function, &call("mallory", "loop"), &INCOMING).await }
     });
-    while host.invocations_under_way() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_under_way(&host, &looping).await;
     for _ in 0..50 {
         let invocation = host.invoke(&function, &call("carol", "alice"), &INCOMING).await;
         assert!(invocation.answer.is_ok(), "{invocation:?}");
@@ -146,9 +152,7 @@ async fn beyond_the_most_invocations_one_is_overloaded() {
         let (host, function) = (Arc::clone(&host), Arc::clone(&function));
         async move { host.invoke(&function, &call("mallory", "loop"), &INCOMING).await }
     });
-    while host.invocations_under_way() == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_under_way(&host, &looping).await;
     let answer = host.invoke(&function, &call("carol", "alice"), &INCOMING).await.answer;
     assert_eq!(answer, Err(ConsultFailure::Overloaded));
     looping.abort();
