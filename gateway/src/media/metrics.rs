@@ -64,27 +64,23 @@ pub struct MediaMetrics {
 }
 
 impl MediaMetrics {
-    /// Makes the counters and registers them.
+    /// Makes the counters and registers them, under names without the area's prefix (`tandem_media_`).
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("tandem_links", "Links open now, by transport", metrics.links.clone());
-        registry.register("tandem_links_opened", "Links opened, by transport", metrics.opened.clone());
-        registry.register("tandem_links_closed", "Links that ended, by reason", metrics.closed.clone());
+        registry.register("links", "Links open now, by transport", metrics.links.clone());
+        registry.register("links_opened", "Links opened, by transport", metrics.opened.clone());
+        registry.register("links_closed", "Links that ended, by reason", metrics.closed.clone());
         registry.register(
-            "tandem_handshakes_failed",
+            "handshakes_failed",
             "Connections that never became links, by reason",
             metrics.handshakes_failed.clone(),
         );
+        registry.register("lines_undecodable", "Lines that were no messages, by code", metrics.undecodable.clone());
+        registry.register("datagrams_forwarded", "Voice packets handed on", metrics.forwarded.clone());
+        registry.register("datagrams_forwarded_bytes", "Bytes handed on", metrics.forwarded_bytes.clone());
+        registry.register("datagrams_discarded", "Voice packets dropped, by reason", metrics.discarded.clone());
         registry.register(
-            "tandem_lines_undecodable",
-            "Lines that were no messages, by code",
-            metrics.undecodable.clone(),
-        );
-        registry.register("tandem_datagrams_forwarded", "Voice packets handed on", metrics.forwarded.clone());
-        registry.register("tandem_datagrams_forwarded_bytes", "Bytes handed on", metrics.forwarded_bytes.clone());
-        registry.register("tandem_datagrams_discarded", "Voice packets dropped, by reason", metrics.discarded.clone());
-        registry.register(
-            "tandem_shard_commands_refused",
+            "commands_refused",
             "Commands that a hanging shard could not take",
             metrics.commands_refused.clone(),
         );

@@ -18,13 +18,14 @@ async fn what_is_queued_before_a_close_is_still_said() {
     let (link, mut client) = gateway.client().await;
     let last =
         ServerMessage::Error { code: ErrorCode::BadToken, message: "expired".to_owned(), reference: None, call: None };
+    assert_eq!(gateway.metric("links{transport=\"webtransport\"}"), 1);
     gateway.media.send(link, last.clone());
     gateway.media.close(link, GoodbyeReason::TokenExpired);
     assert_eq!(client.hear().await, last);
     client.hear_goodbye(GoodbyeReason::TokenExpired, 1, "token-expired").await;
     gateway.lost(link).await;
-    gateway.counted("tandem_links_closed_total{reason=\"token-expired\"}", 1).await;
-    assert_eq!(gateway.metric("tandem_links{transport=\"webtransport\"}"), 0);
+    gateway.counted("links_closed_total{reason=\"token-expired\"}", 1).await;
+    assert_eq!(gateway.metric("links{transport=\"webtransport\"}"), 0);
 }
 
 #[tokio::test]
@@ -84,7 +85,7 @@ async fn a_client_that_does_not_read_is_closed() {
     })
     .await;
     client.closed_with(5, "too-slow").await;
-    gateway.counted("tandem_links_closed_total{reason=\"too-slow\"}", 1).await;
+    gateway.counted("links_closed_total{reason=\"too-slow\"}", 1).await;
     gateway.media.send(other, ServerMessage::Pong { data: 1 });
     assert_eq!(reader.hear().await, ServerMessage::Pong { data: 1 });
 }

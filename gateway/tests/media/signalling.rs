@@ -8,7 +8,7 @@ use tandem_switch::signal::{ClientMessage, DecodeError, ErrorCode, GoodbyeReason
 use crate::support::{Client, Gateway, endpoint, hello, soon};
 
 /// Counts connections that were asked to prove their address.
-const UNPROVEN: &str = "tandem_handshakes_failed_total{reason=\"unproven\"}";
+const UNPROVEN: &str = "handshakes_failed_total{reason=\"unproven\"}";
 
 #[tokio::test]
 async fn messages_pass_both_ways_in_order() {
@@ -40,7 +40,7 @@ async fn garbage_is_reported_and_the_link_goes_on() {
     }
     client.say(&ClientMessage::Ping { data: 1 }).await;
     assert_eq!(gateway.message().await, (link, ClientMessage::Ping { data: 1 }));
-    gateway.counted("tandem_lines_undecodable_total{reason=\"bad-message\"}", 4).await;
+    gateway.counted("lines_undecodable_total{reason=\"bad-message\"}", 4).await;
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn who_does_not_say_hello_is_not_welcome_and_unheard_of() {
         }
         client.hear_goodbye(GoodbyeReason::NotWelcome, 3, "not-welcome").await;
     }
-    gateway.counted("tandem_handshakes_failed_total{reason=\"not-welcome\"}", 3).await;
+    gateway.counted("handshakes_failed_total{reason=\"not-welcome\"}", 3).await;
     // The driver's first event is of the first client that is welcome.
     gateway.client().await;
 }

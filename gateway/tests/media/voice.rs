@@ -27,7 +27,7 @@ async fn voice_arrives_byte_for_byte_both_ways() {
     let heard = gateway.media.unroute(a, A_TO_B).await.unwrap();
     assert_eq!((heard.packets, heard.lost), (200, 0));
     assert!(gateway.media.unroute(a, A_TO_B).await.is_err(), "there is no such route any more");
-    gateway.counted("tandem_datagrams_forwarded_total", 400).await;
+    gateway.counted("datagrams_forwarded_total", 400).await;
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn nothing_passes_a_closed_gate() {
     alice.send(&voice(A_TO_B, 2));
     assert_eq!(bob.receive().await, voice(A_TO_B, 2), "the first one was dropped");
     assert_eq!(gateway.media.unroute(a, A_TO_B).await.unwrap().packets, 2, "both were received");
-    gateway.counted("tandem_datagrams_discarded_total{reason=\"gate-closed\"}", 1).await;
+    gateway.counted("datagrams_discarded_total{reason=\"gate-closed\"}", 1).await;
 }
 
 #[tokio::test]
@@ -62,9 +62,9 @@ async fn what_belongs_to_no_flow_is_dropped_and_counted() {
     }
     alice.send(&voice(A_TO_B, 7));
     assert_eq!(bob.receive().await, voice(A_TO_B, 7));
-    gateway.counted("tandem_datagrams_discarded_total{reason=\"no-such-flow\"}", 2).await;
-    gateway.counted("tandem_datagrams_discarded_total{reason=\"malformed\"}", 4).await;
-    assert_eq!(gateway.metric("tandem_datagrams_forwarded_total"), 1);
+    gateway.counted("datagrams_discarded_total{reason=\"no-such-flow\"}", 2).await;
+    gateway.counted("datagrams_discarded_total{reason=\"malformed\"}", 4).await;
+    assert_eq!(gateway.metric("datagrams_forwarded_total"), 1);
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn signalling_garbage_and_goodbye() {
     gateway.media.close(link, GoodbyeReason::ProtocolViolation);
     client.hear_goodbye(GoodbyeReason::ProtocolViolation, 4004).await;
     gateway.lost(link).await;
-    gateway.counted("tandem_datagrams_discarded_total{reason=\"malformed\"}", 2).await;
+    gateway.counted("datagrams_discarded_total{reason=\"malformed\"}", 2).await;
 }
 
 #[tokio::test]
