@@ -61,6 +61,7 @@ pub struct Sent {
 /// A source being sent. Dropping it stops it.
 #[derive(Debug)]
 pub struct VoiceSender {
+    flow: watch::Sender<FlowId>,
     sent: watch::Receiver<Sent>,
     task: JoinHandle<()>,
 }
@@ -71,13 +72,11 @@ impl VoiceSender {
     /// # Errors
     /// When the codec refuses the options, or the flow is not possible.
     pub fn start(client: &Client, flow: FlowId, source: Source, options: SenderOptions) -> Result<Self, VoiceError> {
-        if flow.0 > datagram::FLOW_MAX {
-            return Err(VoiceError::ImpossibleFlow(flow.0));
-        }
+        let (flow, current) = watch::channel(possible(flow)?);
         let (progress, sent) = watch::channel(Sent::default());
         let stream = Stream {
             client: client.clone(),
-            flow,
+            flow: current,
             encoder: encoder(options)?,
             header: Header {
                 marker: true,
@@ -89,7 +88,16 @@ impl VoiceSender {
             progress,
         };
         let task = tokio::spawn(stream.run(source));
-        Ok(Self { sent, task })
+        Ok(Self { flow, sent, task })
+    }
+
+    /// Goes on under another flow, to another peer in the same call.
+    ///
+    /// # Errors
+    /// When the flow is not possible.
+    pub fn follow(&self, flow: FlowId) -> Result<(), VoiceError> {
+        self.flow.send_replace(possible(flow)?);
+        Ok(())
     }
 
     /// What was sent so far.
@@ -110,6 +118,10 @@ impl Drop for VoiceSender {
     }
 }
 
+fn possible(flow: FlowId) -> Result<FlowId, VoiceError> {
+    if flow.0 > datagram::FLOW_MAX { Err(VoiceError::ImpossibleFlow(flow.0)) } else { Ok(flow) }
+}
+
 fn encoder(options: SenderOptions) -> Result<Encoder, VoiceError> {
     let mut encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Voip)?;
     encoder.set_bitrate(Bitrate::Bits(options.bitrate))?;
@@ -122,7 +134,7 @@ fn encoder(options: SenderOptions) -> Result<Encoder, VoiceError> {
 
 struct Stream {
     client: Client,
-    flow: FlowId,
+    flow: watch::Receiver<FlowId>,
     encoder: Encoder,
     header: Header,
     progress: watch::Sender<Sent>,
@@ -172,7 +184,8 @@ impl Stream {
         let mut packet = BytesMut::with_capacity(opus.len() + 32);
         self.header.write(level, &mut packet);
         packet.extend_from_slice(opus);
-        let taken = self.client.send_rtp(self.flow, &packet);
+        let flow = *self.flow.borrow();
+        let taken = self.client.send_rtp(flow, &packet);
         self.header.sequence = self.header.sequence.wrapping_add(1);
         self.header.marker = false;
         self.progress.send_modify(|sent| {
