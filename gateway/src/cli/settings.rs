@@ -9,13 +9,13 @@ const CONFIG_VARIABLE: &str = "TANDEM_CONFIG";
 
 /// Options of the configuration.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Settings {
+pub(super) struct Settings {
     /// The TOML file; else the one that TANDEM_CONFIG names; else defaults. TANDEM_<SECTION>__<KEY> overrides a key.
     #[arg(long, short, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Override one key, such as media.shards=2; repeat for more.
     #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
+    pub(super) set: Vec<String>,
 }
 
 impl Settings {

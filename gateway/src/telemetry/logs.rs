@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
 
@@ -43,13 +44,15 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 /// A filter that reads a bare word as a level, and refuses a word that is none: `EnvFilter` takes it for a module's name.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let bad = |why: String| TelemetryError::BadLevel { given: level.to_owned(), why };
-    for directive in level.split(',').map(str::trim) {
-        let written = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        if written.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
+    let directives: Vec<_> = level.split(',').map(str::trim).collect();
+    for directive in &directives {
+        let written = directive.rsplit_once('=').map_or(*directive, |(_, level)| level);
+        // tracing takes an empty word for `error`.
+        if written.is_empty() || written.parse::<LevelFilter>().is_err() {
             return Err(bad(format!("{written:?} is no level")));
         }
     }
-    EnvFilter::try_new(level).map_err(|error| bad(error.to_string()))
+    EnvFilter::try_new(directives.join(",")).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]
