@@ -394,6 +394,10 @@ impl Model {
         self.links.iter().find(|(_, session)| *session == listener).map(|(link, _)| *link)
     }
 
+    pub(crate) fn is_over(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| call.over)
+    }
+
     /// A route that is there, if any, and whether somebody has to be told how well it is received.
     pub(crate) fn some_route(&self, random: &mut Random) -> Option<(LinkId, FlowId)> {
         let routes: Vec<_> = self.routes.keys().copied().collect();

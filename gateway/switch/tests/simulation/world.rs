@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tandem_switch::event::Transport;
-use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
+use tandem_switch::event::{self, Transport};
+use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings, Timer};
 use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
+use tandem_switch::limits;
 use tandem_switch::media::forward::ForwardingTable;
 use tandem_switch::media::stats::Reception;
 use tandem_switch::media::{datagram, rtp};
@@ -59,6 +60,8 @@ pub(crate) struct World {
     links: BTreeMap<LinkId, Link>,
     pub(crate) clients: Vec<Client>,
     users: BTreeMap<TenantId, Vec<String>>,
+    /// The question that each call waits with, and since when.
+    pending: BTreeMap<CallId, (u32, Instant)>,
     pub(crate) steps: u64,
 }
 
@@ -79,6 +82,7 @@ impl World {
             links: BTreeMap::new(),
             clients: Vec::new(),
             users: BTreeMap::new(),
+            pending: BTreeMap::new(),
             steps: 0,
         };
         for tenant in ["acme", "beta"] {
@@ -129,7 +133,7 @@ impl World {
     /// Plays until nothing is left to happen.
     pub(crate) fn run(&mut self) {
         loop {
-            let timer = self.exchange.poll_timeout().map(|(at, _)| at);
+            let timer = self.exchange.poll_timeout().map(|(at, timer)| self.due(at, timer));
             let event = self.queue.first_key_value().map(|((at, _), _)| *at);
             match (timer, event) {
                 (None, None) => break,
@@ -147,6 +151,20 @@ impl World {
         }
         self.model.check_end();
         assert!(self.exchange.is_idle(), "something is left: {:?}", self.exchange);
+    }
+
+    /// A timer that is set has a reason: none outlives what it was set for.
+    fn due(&self, at: Instant, timer: Timer) -> Instant {
+        let (call, state) = match timer {
+            Timer::Consult(call) => (call, "deciding"),
+            Timer::Pause(call) => (call, "pausing"),
+            Timer::Ring(call) => (call, "ringing"),
+            Timer::TimeLimit(call) => (call, "talking"),
+            Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
+        };
+        let is_live = self.exchange.live_calls().any(|live| live.call == call && live.state == state);
+        assert!(is_live, "{timer:?} is set for a call that is not {state}");
+        at
     }
 
     /// Stops the node in the middle of everything.
@@ -212,6 +230,9 @@ impl World {
     }
 
     fn consult(&mut self, consult: &Consult) {
+        if !matches!(consult.event, event::Event::Ended(_)) {
+            self.pending.insert(consult.call, (consult.consultation, self.now));
+        }
         let users = &self.users[&consult.tenant];
         if let Some((delay, answer)) = functions::answer(&mut self.random, consult, users) {
             let (call, consultation) = (consult.call, consult.consultation);
@@ -265,10 +286,25 @@ impl World {
             Event::Datagram { link, bytes } => return self.forward(link, &bytes),
             Event::Heard { link, bytes } => return self.hear(link, &bytes),
             Event::Planned { call, consultation, answer } => {
-                self.step(Input::Planned { call, consultation, answer: Box::new(answer) }, None);
+                self.planned(call, consultation, answer);
             }
         }
         self.model.check();
+    }
+
+    /// An answer counts only for the question that the call still waits with; any other changes nothing.
+    fn planned(&mut self, call: CallId, consultation: u32, answer: Result<Answer, ConsultFailure>) {
+        let in_time = |(number, since): &(u32, Instant)| {
+            *number == consultation && self.now < *since + limits::CONSULT_TIMEOUT && !self.model.is_over(call)
+        };
+        let counts = self.pending.get(&call).is_some_and(in_time);
+        if counts {
+            self.pending.remove(&call);
+        }
+        let before = self.exchange.live_calls().find(|live| live.call == call).map(|live| (live.state, live.since));
+        let outputs = self.step(Input::Planned { call, consultation, answer: Box::new(answer) }, None);
+        let after = self.exchange.live_calls().find(|live| live.call == call).map(|live| (live.state, live.since));
+        assert!(counts || (outputs.is_empty() && before == after), "an answer out of turn counted: {outputs:?}");
     }
 
     fn identity(&mut self, client: usize) -> Identity {
