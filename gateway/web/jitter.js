@@ -30,6 +30,9 @@ const SLOWER_BELOW_MS = 10;
 const QUIET_LEVEL = 45;
 /** Beyond this distance from the target it is cut and stretched in the midst of speech too. */
 const URGENT_MS = 50;
+/** Frames between two changes of pace, so that rhythm is kept (NetEQ waits as long); and when it is urgent. */
+const PACE_INTERVAL = 5;
+const PACE_INTERVAL_URGENT = 2;
 /** Beyond this excess whole frames are left out: a stall that is over must not stay as delay. */
 const SKIP_ABOVE_MS = 150;
 /** A timestamp or sequence that jumps further than this starts the flow anew. */
@@ -62,6 +65,8 @@ export class JitterBuffer {
   #lastSequence = 0;
   #playing = false;
   #delayMs = 0;
+  /** Frames played since the last change of pace. */
+  #sincePace = 0;
   /** Packets that came too late to be played. */
   late = 0;
   /** Packets that came twice. */
@@ -163,7 +168,23 @@ export class JitterBuffer {
     this.#playhead = next.time + FRAME_SAMPLES;
     this.#played = next.sequence;
     this.#delayMs = delay;
-    return { kind: 'play', packet: next.packet, pace: paceOf(delay - target, next.packet.level) };
+    return { kind: 'play', packet: next.packet, pace: this.#pace(delay - target, next.packet.level) };
+  }
+
+  /**
+   * Whether to shorten or stretch a frame.
+   * @param {number} excess of the delay over its target, milliseconds
+   * @param {number | undefined} level
+   * @returns {'keep' | 'faster' | 'slower'}
+   */
+  #pace(excess, level = QUIET_LEVEL) {
+    this.#sincePace += 1;
+    const urgent = Math.abs(excess) >= URGENT_MS;
+    if (this.#sincePace < (urgent ? PACE_INTERVAL_URGENT : PACE_INTERVAL)) return 'keep';
+    if (level < QUIET_LEVEL && !urgent) return 'keep';
+    if (excess <= FASTER_ABOVE_MS && excess >= -SLOWER_BELOW_MS) return 'keep';
+    this.#sincePace = 0;
+    return excess > 0 ? 'faster' : 'slower';
   }
 
   /**
@@ -195,16 +216,4 @@ export class JitterBuffer {
   #delayOf(waiting, now) {
     return now - waiting.time / TICKS_PER_MS - (this.#base.value ?? 0);
   }
-}
-
-/**
- * Whether to shorten or stretch a frame.
- * @param {number} excess of the delay over its target, milliseconds
- * @param {number | undefined} level
- * @returns {'keep' | 'faster' | 'slower'}
- */
-function paceOf(excess, level = QUIET_LEVEL) {
-  if (level < QUIET_LEVEL && Math.abs(excess) < URGENT_MS) return 'keep';
-  if (excess > FASTER_ABOVE_MS) return 'faster';
-  return excess < -SLOWER_BELOW_MS ? 'slower' : 'keep';
 }

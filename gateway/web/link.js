@@ -42,7 +42,7 @@ const MEDIA = 0x00;
  * @property {Kind} kind
  * @property {(message: import('./signal.js').ClientMessage) => void} send
  * @property {(datagram: Uint8Array) => void} sendDatagram Drops it when the network cannot keep up.
- * @property {() => void} close
+ * @property {() => Promise<void>} close Resolves when what was said before has left this machine.
  */
 
 /**
@@ -200,7 +200,7 @@ class WebTransportLink {
   /** @param {string} reason */
   #end(reason) {
     if (this.#closed) return;
-    this.close();
+    void this.close();
     this.#listener.closed(reason);
   }
 
@@ -215,10 +215,11 @@ class WebTransportLink {
     this.#datagrams.write(datagram).catch(() => undefined);
   }
 
-  close() {
+  async close() {
     if (this.#closed) return;
     this.#closed = true;
-    this.#lines.close().catch(() => undefined).finally(() => this.#session.close());
+    await this.#lines.close().catch(() => undefined);
+    this.#session.close();
   }
 }
 
@@ -281,8 +282,11 @@ class WebSocketLink {
     this.#socket.send(message);
   }
 
-  close() {
-    this.#socket.onmessage = this.#socket.onclose = null;
+  async close() {
+    this.#socket.onmessage = null;
+    const closed = new Promise((resolve) => (this.#socket.onclose = resolve));
+    if (this.#socket.readyState === WebSocket.CLOSED) return;
     this.#socket.close();
+    await closed;
   }
 }

@@ -127,11 +127,14 @@ export class Session {
     if (this.#state === 'connected') this.#link?.sendDatagram(datagram);
   }
 
-  /** Ends the session and its calls. */
-  close() {
+  /** Ends the session and its calls. Resolves when the gateway has been sent word of it. */
+  async close() {
     if (this.#state === 'closed') return;
-    this.#link?.send({ type: 'bye' });
+    const link = this.#link;
+    link?.send({ type: 'bye' });
+    this.#link = undefined;
     this.#finish();
+    await link?.close();
   }
 
   /** Cuts the link as a broken network would; the session comes back by itself. For tests of an application. */

@@ -72,7 +72,7 @@ export class Tandem extends EventTarget {
     try {
       await client.#session.start();
     } catch (error) {
-      client.close();
+      void client.close();
       throw error;
     }
     return client;
@@ -146,10 +146,11 @@ export class Tandem extends EventTarget {
     this.#session.sendIfConnected({ type: 'watch', users });
   }
 
-  /** Signs out: ends all calls and lets go of microphone and loudspeaker. */
-  close() {
-    this.#session.close();
+  /** Signs out: ends all calls and lets go of microphone and loudspeaker. Resolves when the gateway has been sent word of it. */
+  async close() {
+    const told = this.#session.close();
     this.#devices.close();
+    await told;
   }
 
   /** Cuts the connection as a broken network would; it comes back by itself. For tests of an application. */

@@ -1,9 +1,10 @@
 """Scores recorded speech against the original: PESQ wide-band (ITU-T P.862.2).
 
-    score.py ORIGINAL.wav HEARD.wav [--seconds 8]
+    score.py ORIGINAL.wav HEARD.wav [--seconds 6]
 
 The original is what the microphone repeats for ever; the recording starts anywhere in it. The best place is found by cross-correlation.
-Prints one line of JSON.
+Overlapping stretches are scored one by one, as the standard wants them: a few seconds each. Their median counts: a machine that stalls
+once while it runs two browsers spoils one stretch, a codec or a buffer that is wrong spoils them all. Prints one line of JSON.
 """
 
 import argparse
@@ -27,14 +28,6 @@ def load(path):
     return resample_poly(samples.astype(numpy.float64), RATE, rate)
 
 
-def loudest_window(samples, count):
-    """Where the stretch of `count` samples with the most power begins."""
-    if len(samples) <= count:
-        return 0
-    power = numpy.concatenate([[0], numpy.cumsum(samples**2)])
-    return int(numpy.argmax(power[count:] - power[:-count]))
-
-
 def place_in(original, piece):
     """Where in the repeated original `piece` begins, samples, and how alike the two are (0 to 1)."""
     repeats = 2 + len(piece) // len(original)
@@ -46,25 +39,35 @@ def place_in(original, piece):
     return there, float(likeness)
 
 
+def scores(original, heard, count):
+    """The score and the likeness of every stretch of `count` samples, each overlapping the next by half."""
+    for at in range(0, len(heard) - count + 1, count // 2):
+        piece = heard[at : at + count]
+        reference, likeness = place_in(original, piece)
+        yield pesq(RATE, reference, piece, "wb"), likeness
+
+
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("original")
     parser.add_argument("heard")
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=6, help="length of a stretch that is scored")
     arguments = parser.parse_args()
     original, heard = load(arguments.original), load(arguments.heard)
-    count = int(arguments.seconds * RATE)
-    if len(heard) < count:
-        print(json.dumps({"error": f"only {len(heard) / RATE:.1f} s were heard"}))
-        return 1
-    at = loudest_window(heard, count)
-    piece = heard[at : at + count]
-    if numpy.max(numpy.abs(piece)) < 1e-3:
+    # What came before the first word is no speech to score.
+    loud = numpy.flatnonzero(numpy.abs(heard) > 0.02)
+    if len(loud) == 0:
         print(json.dumps({"error": "nothing but silence was heard"}))
         return 1
-    reference, likeness = place_in(original, piece)
-    score = pesq(RATE, reference, piece, "wb")
-    print(json.dumps({"pesq": round(score, 3), "likeness": round(likeness, 3), "seconds": round(len(heard) / RATE, 1)}))
+    speech = heard[loud[0] : loud[-1] + 1]
+    count = int(arguments.seconds * RATE)
+    if len(speech) < count:
+        print(json.dumps({"error": f"only {len(speech) / RATE:.1f} s were heard"}))
+        return 1
+    figures, likenesses = zip(*scores(original, speech, count))
+    median = float(numpy.median(figures))
+    summary = {"pesq": round(median, 2), "worst": round(min(figures), 2), "likeness": round(float(numpy.median(likenesses)), 2)}
+    print(json.dumps({**summary, "stretches": len(figures), "seconds": round(len(heard) / RATE, 1)}))
     return 0
 
 

@@ -49,6 +49,9 @@ export async function unansweredCalls(gateway) {
     assert.match(await alice.lastCall(4), /Cancelled/);
     assert.match(await bob.lastCall(2), /Missed/);
     return 'own address, unknown, declined, cancelled: each said in words';
+  } catch (error) {
+    await Promise.all(people.map((person) => person.picture(`failed-${person.user}`)));
+    throw error;
   } finally {
     await Promise.all(people.map((person) => person.leave()));
   }

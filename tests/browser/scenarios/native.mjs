@@ -10,7 +10,7 @@ import { OUT, Person, speechOf } from '../support/browser.mjs';
 import { insistOnQuality } from '../support/score.mjs';
 
 /** Seconds of voice in each direction. */
-const SECONDS = 11;
+const SECONDS = 16;
 
 /** `tandem call` as this user, saying this user's speech. */
 class Telephone {
@@ -26,7 +26,7 @@ class Telephone {
     const address = await (await fetch(`${gateway}/.well-known/tandem.json`)).json();
     const [hash] = address.certificate_hashes;
     await mkdir(OUT, { recursive: true });
-    const heard = join(OUT, `native-${user}-heard.wav`);
+    const heard = join(OUT, `telephone-${user}-heard.wav`);
     const where = ['--gateway', new URL(address.webtransport).origin, ...(hash ? ['--certificate-hash', hash] : [])];
     const sound = ['--play', speechOf(user), '--record', heard];
     const child = spawn(binary, ['call', ...where, ...sound, '--json', ...more], { env: { ...process.env, TANDEM_TOKEN: token } });

@@ -8,7 +8,7 @@ import { Person } from '../support/browser.mjs';
 import { insistOnQuality } from '../support/score.mjs';
 
 /** Seconds of voice in each direction. */
-const SECONDS = 11;
+const SECONDS = 16;
 
 /**
  * Two browsers in which alice calls bob; `meet` gets both once they talk.
@@ -36,8 +36,8 @@ export async function together(gateway, settings, meet) {
   }
 }
 
-/** Lets both talk, hangs up, and scores what each heard. */
-async function talk(name, gateway, transport, settings) {
+/** Lets both talk, hangs up, and scores what each heard. Complaints of the pages that match `expected` are no faults. */
+async function talk(name, gateway, transport, settings, expected = /^$/) {
   return together(gateway, settings, async (alice, bob) => {
     assert.deepEqual([await alice.transport(), await bob.transport()], [transport, transport]);
     await Promise.all([alice.waitForVoice(SECONDS), bob.waitForVoice(SECONDS)]);
@@ -51,10 +51,10 @@ async function talk(name, gateway, transport, settings) {
     assert.match(await bob.lastCall(), /Call ended/);
 
     const [bobsVoice, alicesVoice] = [await insistOnQuality(heardByAlice, 'bob'), await insistOnQuality(heardByBob, 'alice')];
-    assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+    assert.deepEqual([...alice.complaints, ...bob.complaints].filter((line) => !expected.test(line)), []);
     const { local, bufferMs, targetMs, rttMs, faults } = quality;
     const figures = `loss ${local.lost}+${local.late} of ${local.packets}, jitter ${local.jitter_ms.toFixed(1)} ms, buffer ${bufferMs.toFixed(0)} (target ${targetMs}) ms, ${JSON.stringify(faults)}, rtt ${rttMs.toFixed(0)} ms`;
-    return `${transport}; PESQ: alice hears ${bobsVoice.pesq}, bob hears ${alicesVoice.pesq}; ${figures}`;
+    return `${transport}; PESQ (worst): alice hears ${bobsVoice.pesq} (${bobsVoice.worst}), bob hears ${alicesVoice.pesq} (${alicesVoice.worst}); ${figures}`;
   });
 }
 
@@ -71,7 +71,7 @@ export async function talkWithUdpBlocked(gateway) {
       await route.fulfill({ json: { ...answer, webtransport: `https://127.0.0.1:${hole.address().port}/v1/connect` } });
     });
   try {
-    return await talk('udp-blocked', gateway, 'websocket', { prepare });
+    return await talk('udp-blocked', gateway, 'websocket', { prepare }, /Failed to establish a connection .*QUIC/);
   } finally {
     hole.close();
   }

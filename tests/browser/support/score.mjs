@@ -15,7 +15,7 @@ export const PESQ_MIN = 3.0;
  * Scores what was heard.
  * @param {string} heard a WAV file
  * @param {string} talker whose speech it should be
- * @returns {Promise<{ pesq: number, likeness: number, seconds: number }>}
+ * @returns {Promise<{ pesq: number, worst: number, likeness: number, stretches: number, seconds: number }>} `pesq` is the median
  */
 export async function score(heard, talker) {
   const run = promisify(execFile);
@@ -29,7 +29,7 @@ export async function score(heard, talker) {
 export async function insistOnQuality(heard, talker) {
   const figures = await score(heard, talker);
   if (figures.pesq < PESQ_MIN) {
-    throw new Error(`${heard}: PESQ ${figures.pesq} < ${PESQ_MIN} (likeness ${figures.likeness})`);
+    throw new Error(`${heard}: PESQ ${figures.pesq} < ${PESQ_MIN}: ${JSON.stringify(figures)}`);
   }
   return figures;
 }
