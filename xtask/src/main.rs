@@ -1,6 +1,7 @@
 //! `cargo xtask …`: set-up, dev, test, bench. Standard library only, so that it builds at once on a fresh machine.
 
 mod bench;
+mod browser;
 mod command;
 mod dev;
 mod purity;

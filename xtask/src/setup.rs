@@ -1,7 +1,7 @@
 //! Installing what a machine needs: by `rustup` for Wasm targets, by `apt-get` for Debian packages where it may, by `npm` and `pip`
 //! into folders of the project. What cannot be installed is named, with the command that would do it.
 
-use crate::command::{Outcome, command, execute, root, succeeds};
+use crate::command::{Outcome, command, execute, succeeds};
 
 /// `cargo xtask setup [--tests]`.
 pub(crate) fn run_all(tests: bool) -> Outcome {
@@ -54,20 +54,7 @@ pub(crate) fn for_building() -> Outcome {
 /// Chromium, speech, and the packages of the two test suites that are not Rust.
 pub(crate) fn for_tests() -> Outcome {
     install_missing(TEST_TOOLS)?;
-    for folder in ["gateway/web", "tests/browser"] {
-        let mut npm = command("npm", &["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
-        npm.current_dir(root().join(folder));
-        execute(npm)?;
-    }
-    let environment = root().join("tests/browser/.venv");
-    let environment = environment.to_string_lossy();
-    let python = format!("{environment}/bin/python");
-    if !succeeds(&python, &["-c", "import pesq, scipy"]) {
-        execute(command("python3", &["-m", "venv", &environment]))?;
-        let packages = ["-m", "pip", "install", "--quiet", "--requirement", "tests/browser/requirements.txt"];
-        execute(command(&python, &packages))?;
-    }
-    Ok(())
+    execute(command("sh", &["tests/browser/setup.sh"]))
 }
 
 fn has_target(target: &str) -> bool {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every kind of test, in the order in which a failure is cheapest to find.
 
-use crate::command::{Outcome, cargo, command, execute, root, steps, tandem};
-use crate::{purity, setup};
+use crate::command::{Outcome, cargo, command, execute, root, steps};
+use crate::{browser, purity, setup};
 
 /// A kind of test: its name, what it is, how it runs.
 type Kind = (&'static str, &'static str, fn() -> Outcome);
@@ -11,7 +11,7 @@ const KINDS: &[Kind] = &[
     ("rust", "rust: unit, property, simulation, fuzz corpora, function host, end to end", rust),
     ("purity", "purity: the core imports nothing", purity::check),
     ("web", "web: type check and unit tests of the browser SDK", web),
-    ("browser", "browser: Chromium plays and hears", browser),
+    ("browser", "browser: Chromium plays and hears", browser::check),
     ("lint", "lint: clippy", lint),
 ];
 
@@ -29,6 +29,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn build() -> Outcome {
+    let functions = ["--package", "front-desk", "--package", "find-me", "--package", "block-list"];
+    execute(cargo(&[&["build", "--release", "--target", "wasm32-wasip2"][..], &functions].concat()))?;
     execute(cargo(&["build", "--workspace", "--all-targets"]))
 }
 
@@ -47,14 +49,8 @@ fn rust() -> Outcome {
 fn web() -> Outcome {
     for script in ["check", "test"] {
         let mut npm = command("npm", &["run", "--silent", script]);
-        npm.current_dir(root().join("gateway/web"));
+        npm.current_dir(root().join("tests/browser"));
         execute(npm)?;
     }
     Ok(())
-}
-
-fn browser() -> Outcome {
-    let mut node = command("node", &["run.mjs"]);
-    node.current_dir(root().join("tests/browser")).env("TANDEM_BIN", tandem("debug"));
-    execute(node)
 }

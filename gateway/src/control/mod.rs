@@ -22,7 +22,6 @@ use crate::token::Keyring;
 pub use demo::Demo;
 use ops::Ops;
 pub use ops::Phase;
-pub use public::CONNECT_PATH;
 use public::{Public, PublicParts, WebMetrics};
 pub use server::ListenError;
 use server::Server;

@@ -7,6 +7,9 @@ use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
 #[folder = "web/"]
+#[exclude = "node_modules/*"]
+#[exclude = "*.json"]
+#[exclude = "*.d.ts"]
 struct Files;
 
 /// What a page is made of. Everything else in that directory (types, tests, packages for checking) is not for visitors.

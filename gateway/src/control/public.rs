@@ -19,11 +19,8 @@ use tokio::sync::watch;
 
 use super::{Demo, demo, page};
 use crate::certificate::Certificate;
-use crate::media::{Media, bounded_upgrade};
+use crate::media::{CONNECT_PATH, Media, bounded_upgrade};
 use crate::token::Keyring;
-
-/// Where clients connect, over WebTransport and WebSocket alike.
-pub const CONNECT_PATH: &str = "/v1/connect";
 
 /// Most bytes of a request's body. Nothing here takes one.
 const BODY_BYTES_MAX: usize = 4 * 1024;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -64,7 +65,9 @@ impl Server {
     ) -> Result<Self, ListenError> {
         let tls = certificate.borrow_and_update().tcp()?;
         let tls = RustlsConfig::from_config(Arc::new(tls));
-        let acceptor = RustlsAcceptor::new(tls.clone()).handshake_timeout(CLIENT_TIMEOUT);
+        // Voice in small WebSocket messages must not wait to be gathered.
+        let acceptor =
+            RustlsAcceptor::new(tls.clone()).handshake_timeout(CLIENT_TIMEOUT).acceptor(NoDelayAcceptor::new());
         let (listener, address) = bind(address, "web.listen")?;
         let handle = Handle::new();
         let mut server =
@@ -103,7 +106,8 @@ impl Server {
     fn without_tls(address: SocketAddr, purpose: &'static str, router: Router) -> Result<Self, ListenError> {
         let (listener, address) = bind(address, purpose)?;
         let handle = Handle::new();
-        let mut server = axum_server::Server::<SocketAddr>::from_listener(listener).handle(handle.clone());
+        let server = axum_server::Server::<SocketAddr>::from_listener(listener);
+        let mut server = server.acceptor(NoDelayAcceptor::new()).handle(handle.clone());
         bound(&mut server);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving =

@@ -41,6 +41,9 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     started.map_err(|_| TelemetryError::AlreadyStarted)
 }
 
+/// The WebTransport library warns of every client that vanishes, which is daily life. The operator's own directives come later and win.
+const QUIETER: &str = "web_transport_quinn=error";
+
 /// A filter that reads a bare word as a level, and refuses a word that is none: `EnvFilter` takes it for a module's name.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
     let bad = |why: String| TelemetryError::BadLevel { given: level.to_owned(), why };
@@ -52,7 +55,8 @@ fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
             return Err(bad(format!("{written:?} is no level")));
         }
     }
-    EnvFilter::try_new(directives.join(",")).map_err(|error| bad(error.to_string()))
+    let all = [&[QUIETER][..], &directives].concat();
+    EnvFilter::try_new(all.join(",")).map_err(|error| bad(error.to_string()))
 }
 
 #[cfg(test)]
