@@ -261,9 +261,15 @@ mod tests {
     fn write(tls: &Tls, certificate: &Certificate, seconds: u64) {
         let pem = |label: &str, der: &[u8]| {
             use base64::Engine as _;
-            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64::engine::general_purpose::STANDARD.encode(der))
+            format!(
+                "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+                base64::engine::general_purpose::STANDARD.encode(der)
+            )
         };
-        let parts = [("CERTIFICATE", &tls.certificate, &*certificate.chain[0]), ("PRIVATE KEY", &tls.key, certificate.key.secret_der())];
+        let parts = [
+            ("CERTIFICATE", &tls.certificate, &*certificate.chain[0]),
+            ("PRIVATE KEY", &tls.key, certificate.key.secret_der()),
+        ];
         for (label, path, der) in parts {
             let path = path.as_ref().unwrap();
             std::fs::write(path, pem(label, der)).unwrap();

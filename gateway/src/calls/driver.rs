@@ -266,6 +266,7 @@ impl CallDriver {
                 Some(Version { function, name }) => {
                     context.version = name.to_string();
                     let invocation = host.invoke(&function, &context, &event).await;
+                    show_log(&invocation.log.text);
                     invocation.answer.map(|plan| Answer { plan, version: name.to_string() })
                 }
             };
@@ -377,6 +378,13 @@ async fn collect(pending: PendingVoice) -> Vec<VoiceRecord> {
         }
     }
     voice
+}
+
+/// What a function wrote: for developers (`tandem dev` shows it). It may hold what callers are called, hence DEBUG.
+fn show_log(text: &str) {
+    for line in text.lines() {
+        tracing::debug!(target: "function", "{line}");
+    }
 }
 
 fn failure_word(failure: &ConsultFailure) -> &'static str {

@@ -161,8 +161,8 @@ async fn connect(
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
-        "default-src 'self'; connect-src * ws: wss:; worker-src 'self' blob:; img-src 'self' data:; media-src 'self' blob:; \
-         style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        "default-src 'self'; connect-src 'self' https: wss: ws:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+         frame-ancestors 'none'",
     ),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),

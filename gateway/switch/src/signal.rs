@@ -280,7 +280,7 @@ pub enum Happening {
     PeerLost,
     /// The other party's connection is back.
     PeerBack,
-    /// The call is over for this party. Always the last event of a call.
+    /// The call is over for this party; its last event, unless a later step of the plan rings this device again.
     Ended {
         /// Why.
         cause: Cause,

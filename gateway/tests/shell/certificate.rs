@@ -73,7 +73,11 @@ fn files_that_cannot_be_used_are_named() {
     let (certificate, key) = (tls.certificate.clone().unwrap(), tls.key.clone().unwrap());
     let error = |tls: &Tls| Source::open(tls).unwrap_err().to_string();
     let swapped = Tls { certificate: Some(key.clone()), key: Some(certificate.clone()), names: Vec::new() };
-    assert!(error(&swapped).contains("cannot read a certificate from") && error(&swapped).contains("k.pem"), "{}", error(&swapped));
+    assert!(
+        error(&swapped).contains("cannot read a certificate from") && error(&swapped).contains("k.pem"),
+        "{}",
+        error(&swapped)
+    );
     std::fs::write(&key, made().signing_key.serialize_pem()).unwrap();
     assert!(error(&tls).contains("cannot be used together"), "{}", error(&tls));
     std::fs::remove_file(&key).unwrap();

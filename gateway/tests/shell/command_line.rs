@@ -40,7 +40,10 @@ fn mistakes_are_answered_in_plain_words_with_a_hint() {
 
 #[test]
 fn a_configuration_is_checked_with_the_files_that_it_names() {
-    let missing = refusal(&tandem(&["serve", "--check", "--set", "tenant.0.name=acme", "--set", "tenant.0.function=/nowhere.wasm"], &[]));
+    let missing = refusal(&tandem(
+        &["serve", "--check", "--set", "tenant.0.name=acme", "--set", "tenant.0.function=/nowhere.wasm"],
+        &[],
+    ));
     assert!(missing.contains("the function of tenant acme, /nowhere.wasm"), "{missing}");
     assert_eq!(out(&tandem(&["serve", "--check"], &[])), "the configuration is good\n");
 }
@@ -49,7 +52,8 @@ fn a_configuration_is_checked_with_the_files_that_it_names() {
 fn a_token_is_signed_that_the_gateway_takes() {
     let secret = "0123456789abcdef0123456789abcdef";
     let env = [("TANDEM_TENANT__0__NAME", "acme"), ("TANDEM_TENANT__0__KEYS__0__HS256_SECRET", secret)];
-    let arguments = ["token", "--tenant", "acme", "--user", "alice", "--name", "Alice", "--grants", "call", "--ttl", "15m"];
+    let arguments =
+        ["token", "--tenant", "acme", "--user", "alice", "--name", "Alice", "--grants", "call", "--ttl", "15m"];
     let token = out(&tandem(&arguments, &env));
     let key = SigningKey { hs256_secret: Some(Secret::new(secret)), ..SigningKey::default() };
     let keyring = Keyring::new(&[Tenant { name: "acme".into(), keys: vec![key], ..Tenant::default() }]).unwrap();
@@ -80,7 +84,10 @@ fn records_are_read_while_the_store_is_open() {
     let line = out(&tandem(&["records", "--data-dir", path, "--json", "--user", "alice"], &[]));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["ended_by"], "caller");
     assert_eq!(out(&tandem(&["records", "--data-dir", path, "--json", "--user", "carol"], &[])), "");
-    assert!(refusal(&tandem(&["records", "--data-dir", path, "--since", "soon"], &[])).contains("--since: \"soon\" is no time"));
+    assert!(
+        refusal(&tandem(&["records", "--data-dir", path, "--since", "soon"], &[]))
+            .contains("--since: \"soon\" is no time")
+    );
     drop(store);
 }
 

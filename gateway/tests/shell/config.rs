@@ -35,13 +35,19 @@ fn later_layers_win() {
 
 #[test]
 fn an_empty_variable_unsets_a_key() {
-    let config = load("[web]\nplain_listen = \"127.0.0.1:80\"", &[("TANDEM_WEB__PLAIN_LISTEN", "")], &[]).unwrap().config;
+    let config =
+        load("[web]\nplain_listen = \"127.0.0.1:80\"", &[("TANDEM_WEB__PLAIN_LISTEN", "")], &[]).unwrap().config;
     assert_eq!(config.web.plain_listen, None);
 }
 
 #[test]
 fn variables_of_others_are_left_alone() {
-    let env = [("TANDEM_SERVICE_HOST", "10.0.0.1"), ("TANDEM_PORT", "tcp://10.0.0.1:80"), ("TANDEM_CONFIG", "x"), ("HOME", "/")];
+    let env = [
+        ("TANDEM_SERVICE_HOST", "10.0.0.1"),
+        ("TANDEM_PORT", "tcp://10.0.0.1:80"),
+        ("TANDEM_CONFIG", "x"),
+        ("HOME", "/"),
+    ];
     assert_eq!(load("", &env, &[]).unwrap().config, Config::default());
 }
 
@@ -70,7 +76,8 @@ fn the_tenth_entry_comes_after_the_ninth() {
 
 #[test]
 fn paths_in_a_file_are_beside_it() {
-    let loaded = load("[store]\ndata_dir = \"kept\"\n[tls]\ncertificate = \"/etc/c.pem\"\nkey = \"k.pem\"", &[], &[]).unwrap();
+    let loaded =
+        load("[store]\ndata_dir = \"kept\"\n[tls]\ncertificate = \"/etc/c.pem\"\nkey = \"k.pem\"", &[], &[]).unwrap();
     assert!(loaded.config.store.data_dir.is_absolute() && loaded.config.store.data_dir.ends_with("kept"));
     assert_eq!(loaded.config.tls.certificate, Some(PathBuf::from("/etc/c.pem")));
 }
@@ -78,17 +85,28 @@ fn paths_in_a_file_are_beside_it() {
 #[test]
 fn an_unknown_key_is_named_with_the_nearest_one_and_its_section() {
     let table = [
-        ("[media]\nlistn = \"[::]:1\"", "unknown key `media.listn`, did you mean `media.listen`?; [media] has: listen, public_port, shards"),
+        (
+            "[media]\nlistn = \"[::]:1\"",
+            "unknown key `media.listn`, did you mean `media.listen`?; [media] has: listen, public_port, shards",
+        ),
         ("[meda]\nshards = 1", "unknown key `meda`, did you mean `media`?; the sections are: node, media, web"),
         ("[log]\nxyzzyxyzzy = 1", "unknown key `log.xyzzyxyzzy`; [log] has: format, level"),
-        ("[[tenant]]\nname = \"a\"\n[[tenant.users]]\nnam = \"b\"", "`tenant.0.users.0.nam`, did you mean `tenant.0.users.0.name`?"),
+        (
+            "[[tenant]]\nname = \"a\"\n[[tenant.users]]\nnam = \"b\"",
+            "`tenant.0.users.0.nam`, did you mean `tenant.0.users.0.name`?",
+        ),
     ];
     for (toml, text) in table {
         let error = refused(toml, &[]);
         assert!(error.contains(text) && error.contains("tandem.toml"), "{error}");
     }
     let error = refused("", &[("TANDEM_MEDIA__SHARD", "2")]);
-    assert!(error.contains("environment variable TANDEM_MEDIA__SHARD: unknown key `media.shard`, did you mean `media.shards`?"), "{error}");
+    assert!(
+        error.contains(
+            "environment variable TANDEM_MEDIA__SHARD: unknown key `media.shard`, did you mean `media.shards`?"
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -101,13 +119,19 @@ fn a_wrong_value_is_answered_with_what_would_be_right() {
         ("media = 3", "`media` is a section; write [media], not the number 3"),
         ("[tenant]\nname = \"a\"", "`tenant` is a list of tables; write [[tenant]], not a table"),
         ("[tls]\nnames = \"a\"", "`tls.names` takes a list of texts"),
-        ("[web]\nplain_listen = \"0.0.0.0:80\"", "loopback addresses only: tokens and voice would cross the network unencrypted"),
+        (
+            "[web]\nplain_listen = \"0.0.0.0:80\"",
+            "loopback addresses only: tokens and voice would cross the network unencrypted",
+        ),
         ("[tls]\nkey = \"k\"", "`tls.certificate` is missing, and tls.key is set"),
         ("[[tenant]]\nname = \"Acme\"", "`tenant.0.name` is no tenant's name"),
         ("[[tenant]]\nname = \"a\"\n[[tenant]]\nname = \"a\"", "taken by another tenant"),
         ("[[tenant]]\nname = \"a\"\n[[tenant.keys]]\nid = \"k\"", "needs exactly one of hs256_secret"),
         ("[[tenant]]\nname = \"a\"\n[[tenant.keys]]\nhs256_secret = \"short\"", "needs 32 bytes or more; got 5"),
-        ("[[tenant]]\nname = \"a\"\n[[tenant.users]]\nname = \"b\"\n[[tenant.users]]\nname = \"b\"", "taken by another user"),
+        (
+            "[[tenant]]\nname = \"a\"\n[[tenant.users]]\nname = \"b\"\n[[tenant.users]]\nname = \"b\"",
+            "taken by another user",
+        ),
     ];
     for (toml, text) in table {
         let error = refused(toml, &[]);
@@ -128,7 +152,8 @@ fn a_wrong_value_is_answered_with_what_would_be_right() {
 #[test]
 fn what_is_no_toml_or_not_there_is_said_so() {
     assert!(refused("[media", &[]).contains("is not valid TOML"));
-    let error = Sources { file: Some("/nowhere/tandem.toml".into()), ..Sources::default() }.load().unwrap_err().to_string();
+    let error =
+        Sources { file: Some("/nowhere/tandem.toml".into()), ..Sources::default() }.load().unwrap_err().to_string();
     assert!(error.contains("cannot read the configuration file /nowhere/tandem.toml"), "{error}");
 }
 
@@ -158,7 +183,12 @@ fn what_is_printed_can_be_read_again() {
 fn every_key_of_the_schema_exists_and_the_other_way_round() {
     let printed = Sources::default().load().unwrap().to_toml();
     let written = toml::to_string(&Config::default()).unwrap();
-    for key in toml::from_str::<toml::Table>(&written).unwrap().values().filter_map(toml::Value::as_table).flat_map(toml::Table::keys) {
+    for key in toml::from_str::<toml::Table>(&written)
+        .unwrap()
+        .values()
+        .filter_map(toml::Value::as_table)
+        .flat_map(toml::Table::keys)
+    {
         assert!(printed.contains(&format!("\n{key} = ")), "{key} is missing in the schema");
     }
     for section in tandem::config::schema::SECTIONS {

@@ -82,7 +82,10 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.split_once(": ").filter(|(found, _)| *found == name)).map(|(_, value)| value)
+        self.head
+            .lines()
+            .find_map(|line| line.split_once(": ").filter(|(found, _)| *found == name))
+            .map(|(_, value)| value)
     }
 
     fn json(&self) -> serde_json::Value {
@@ -113,7 +116,9 @@ async fn get(to: SocketAddr, path: &str) -> Answer {
 async fn operators_see_health_readiness_metrics_and_calls() {
     let node = Node::start(false).await;
     assert_eq!(node.ops("/healthz").await.body, "ok\n");
-    for (phase, status, word) in [(Phase::Starting, 503, "starting"), (Phase::Ready, 200, "ready"), (Phase::Draining, 503, "draining")] {
+    for (phase, status, word) in
+        [(Phase::Starting, 503, "starting"), (Phase::Ready, 200, "ready"), (Phase::Draining, 503, "draining")]
+    {
         node.phase.send_replace(phase);
         let answer = node.ops("/readyz").await;
         assert_eq!(answer.status, status);
@@ -135,13 +140,14 @@ async fn the_page_is_served_with_its_headers_and_known_files_are_not_sent_again(
     let node = Node::start(false).await;
     let page = get(node.plain(), "/").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html")));
-    assert!(page.header("content-security-policy").unwrap().contains("connect-src *"));
+    assert!(page.header("content-security-policy").unwrap().contains("connect-src 'self' https: wss: ws:"));
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(page.header("permissions-policy"), Some("microphone=(self), camera=(), geolocation=()"));
     let script = get(node.plain(), "/tandem.js").await;
     assert!(script.header("content-type").unwrap().contains("javascript"), "{:?}", script.head);
     let tag = script.header("etag").unwrap();
-    let known = format!("GET /tandem.js HTTP/1.1\r\nhost: localhost\r\nif-none-match: {tag}\r\nconnection: close\r\n\r\n");
+    let known =
+        format!("GET /tandem.js HTTP/1.1\r\nhost: localhost\r\nif-none-match: {tag}\r\nconnection: close\r\n\r\n");
     let again = send(node.plain(), &known).await;
     assert_eq!((again.status, again.body.as_str()), (304, ""));
     for path in ["/package.json", "/nothing.html", "/../Cargo.toml", "/demo/users"] {
@@ -177,8 +183,10 @@ async fn over_tls_the_websocket_address_is_secure() {
     let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let tls = tls.with_root_certificates(roots).with_no_client_auth();
     let stream = TcpStream::connect(node.servers.web).await.unwrap();
-    let stream = tokio_rustls::TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream).await.unwrap();
-    let answer = exchange(stream, "GET /.well-known/tandem.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let stream =
+        tokio_rustls::TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let answer =
+        exchange(stream, "GET /.well-known/tandem.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert_eq!(answer.json()["websocket"], "wss://localhost/v1/connect");
     node.stop().await;
 }
@@ -204,7 +212,9 @@ async fn the_demo_signs_in_its_users_from_this_machine_under_its_own_name() {
     assert_eq!(users.json(), serde_json::json!([{"user": "alice", "name": "Alice"}, {"user": "bob", "name": "bob"}]));
     assert_eq!(users.header("access-control-allow-origin"), None, "other sites' pages may not read it");
     let post = async |host: &str, user: &str| {
-        let request = format!("POST /demo/token?user={user} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "POST /demo/token?user={user} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        );
         send(node.plain(), &request).await
     };
     let token = post("localhost", "alice").await.json()["token"].as_str().unwrap().to_owned();

@@ -39,7 +39,12 @@ fn numbers(records: &[CallRecord]) -> Vec<u128> {
 async fn records_are_found_by_every_filter_newest_first() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
-    let rows = [(1, "acme", "alice", "bob"), (2, "acme", "bob", "carol"), (3, "other", "alice", "dave"), (4, "acme", "carol", "dave")];
+    let rows = [
+        (1, "acme", "alice", "bob"),
+        (2, "acme", "bob", "carol"),
+        (3, "other", "alice", "dave"),
+        (4, "acme", "carol", "dave"),
+    ];
     for (number, tenant, from, to) in rows {
         store.insert_record(record(number, tenant, from, to)).await.unwrap();
     }

@@ -28,7 +28,15 @@ fn keyring() -> Keyring {
 }
 
 fn claims(iss: &str) -> Claims {
-    Claims { iss: iss.into(), sub: "alice".into(), iat: NOW, exp: NOW + 3600, nbf: None, name: None, grants: vec![Grant::Call] }
+    Claims {
+        iss: iss.into(),
+        sub: "alice".into(),
+        iat: NOW,
+        exp: NOW + 3600,
+        nbf: None,
+        name: None,
+        grants: vec![Grant::Call],
+    }
 }
 
 fn sign(header: &Header, claims: &Claims, secret: &str) -> String {
@@ -51,7 +59,10 @@ fn a_signed_token_is_good() {
     let keyring = keyring();
     let token = keyring.sign(&claims("acme")).unwrap();
     let identity = verify(&keyring, &token).unwrap();
-    assert_eq!((identity.tenant.as_str(), identity.user.as_str(), identity.grants), ("acme", "alice", vec![Grant::Call]));
+    assert_eq!(
+        (identity.tenant.as_str(), identity.user.as_str(), identity.grants),
+        ("acme", "alice", vec![Grant::Call])
+    );
 }
 
 #[test]
@@ -60,7 +71,10 @@ fn a_changed_token_is_refused() {
     let token = keyring.sign(&claims("acme")).unwrap();
     let (head, signature) = token.rsplit_once('.').unwrap();
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
-    assert!(bad_signature(&keyring, &format!("{head}.{flipped}{}", &signature[1..])).contains("not signed with a key of the tenant"));
+    assert!(
+        bad_signature(&keyring, &format!("{head}.{flipped}{}", &signature[1..]))
+            .contains("not signed with a key of the tenant")
+    );
     bad_signature(&keyring, &format!("{head}."));
 }
 
@@ -148,8 +162,10 @@ fn the_named_key_is_used_and_without_a_name_each_is_tried() {
 #[test]
 fn a_token_is_tried_against_a_bounded_number_of_keys() {
     let letters = "abcdefghijklmnop";
-    let keyring = Keyring::new(&[tenant("acme", letters.chars().map(|letter| shared(None, letter)).collect())]).unwrap();
-    let with = |at: usize| sign(&Header::new(Algorithm::HS256), &claims("acme"), &secret(letters.chars().nth(at).unwrap()));
+    let keyring =
+        Keyring::new(&[tenant("acme", letters.chars().map(|letter| shared(None, letter)).collect())]).unwrap();
+    let with =
+        |at: usize| sign(&Header::new(Algorithm::HS256), &claims("acme"), &secret(letters.chars().nth(at).unwrap()));
     assert!(verify(&keyring, &with(KEYS_TRIED_MAX - 1)).is_ok());
     bad_signature(&keyring, &with(KEYS_TRIED_MAX));
 }
@@ -157,7 +173,8 @@ fn a_token_is_tried_against_a_bounded_number_of_keys() {
 #[test]
 fn garbage_is_refused() {
     let keyring = keyring();
-    for token in ["", ".", "..", "a.b.c", "\0\0\0", "eyJhbGciOiJIUzI1NiJ9..", "eyJhbGciOiJIUzI1NiJ9.e30.", "🎈.🎈.🎈"] {
+    for token in ["", ".", "..", "a.b.c", "\0\0\0", "eyJhbGciOiJIUzI1NiJ9..", "eyJhbGciOiJIUzI1NiJ9.e30.", "🎈.🎈.🎈"]
+    {
         bad_signature(&keyring, token);
     }
     assert!(bad_signature(&keyring, &"a".repeat(TOKEN_BYTES_MAX + 1)).contains("at most 8192 bytes; got 8193"));

@@ -7,6 +7,7 @@ use opus::{Application, Bitrate, Channels, Encoder};
 use tandem_switch::id::FlowId;
 use tandem_switch::media::datagram;
 use tandem_switch::media::rtp::{AudioLevel, Header, OPUS_PAYLOAD_TYPE};
+use tandem_switch::media::stats::Reception;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -26,22 +27,30 @@ const DTX_BYTES_MAX: usize = 2;
 /// Loudness from which a frame counts as speech, dB below overload.
 const SPEECH_DB: u8 = 50;
 
+/// From this loss on, forward error correction is worth its bits, percent. Below it, what it takes from the voice costs more quality
+/// than the odd lost frame does.
+const FEC_WORTH_PERCENT: i32 = 3;
+
+/// The most loss that error correction is made for, percent; beyond it, it would take most of the bits.
+const FEC_PERCENT_MAX: i32 = 25;
+
+/// How much of the bitrate error correction gets on top, so that the voice keeps its share: a quarter.
+const FEC_BITRATE_DIVISOR: i32 = 4;
+
 /// How voice is encoded.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderOptions {
-    /// Bits a second.
+    /// Bits a second, of the voice alone: error correction comes on top when the peer reports loss.
     pub bitrate: i32,
     /// libopus' complexity, 0 to 10.
     pub complexity: i32,
-    /// The loss that forward error correction is made for, percent.
-    pub expected_loss: i32,
     /// Send nothing while nobody speaks.
     pub discontinuous: bool,
 }
 
 impl Default for SenderOptions {
     fn default() -> Self {
-        Self { bitrate: 24_000, complexity: 5, expected_loss: 10, discontinuous: false }
+        Self { bitrate: 32_000, complexity: 5, discontinuous: false }
     }
 }
 
@@ -62,6 +71,9 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct VoiceSender {
     flow: watch::Sender<FlowId>,
+    loss_percent: watch::Sender<i32>,
+    /// What the peer reported last.
+    heard: Reception,
     sent: watch::Receiver<Sent>,
     task: JoinHandle<()>,
 }
@@ -73,11 +85,14 @@ impl VoiceSender {
     /// When the codec refuses the options, or the flow is not possible.
     pub fn start(client: &Client, flow: FlowId, source: Source, options: SenderOptions) -> Result<Self, VoiceError> {
         let (flow, current) = watch::channel(possible(flow)?);
+        let (loss_percent, loss) = watch::channel(0);
         let (progress, sent) = watch::channel(Sent::default());
         let stream = Stream {
             client: client.clone(),
             flow: current,
             encoder: encoder(options)?,
+            bitrate: options.bitrate,
+            loss,
             header: Header {
                 marker: true,
                 payload_type: OPUS_PAYLOAD_TYPE,
@@ -88,7 +103,7 @@ impl VoiceSender {
             progress,
         };
         let task = tokio::spawn(stream.run(source));
-        Ok(Self { flow, sent, task })
+        Ok(Self { flow, loss_percent, heard: Reception::default(), sent, task })
     }
 
     /// Goes on under another flow, to another peer in the same call.
@@ -98,6 +113,13 @@ impl VoiceSender {
     pub fn follow(&self, flow: FlowId) -> Result<(), VoiceError> {
         self.flow.send_replace(possible(flow)?);
         Ok(())
+    }
+
+    /// Takes the peer's report of what it received since the call began, and corrects errors as far as there is loss.
+    pub fn reported(&mut self, heard: Reception) {
+        let loss = recent_loss_percent(self.heard, heard);
+        self.heard = heard;
+        self.loss_percent.send_if_modified(|percent| std::mem::replace(percent, loss) != loss);
     }
 
     /// What was sent so far.
@@ -122,12 +144,17 @@ fn possible(flow: FlowId) -> Result<FlowId, VoiceError> {
     if flow.0 > datagram::FLOW_MAX { Err(VoiceError::ImpossibleFlow(flow.0)) } else { Ok(flow) }
 }
 
+/// The loss between two reports, percent.
+fn recent_loss_percent(before: Reception, now: Reception) -> i32 {
+    let (lost, came) = (now.lost.saturating_sub(before.lost), now.packets.saturating_sub(before.packets));
+    let sent = (lost + came).max(1);
+    i32::try_from(lost.saturating_mul(100) / sent).unwrap_or(100)
+}
+
 fn encoder(options: SenderOptions) -> Result<Encoder, VoiceError> {
     let mut encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Voip)?;
     encoder.set_bitrate(Bitrate::Bits(options.bitrate))?;
     encoder.set_complexity(options.complexity)?;
-    encoder.set_inband_fec(true)?;
-    encoder.set_packet_loss_perc(options.expected_loss)?;
     encoder.set_dtx(options.discontinuous)?;
     Ok(encoder)
 }
@@ -136,6 +163,8 @@ struct Stream {
     client: Client,
     flow: watch::Receiver<FlowId>,
     encoder: Encoder,
+    bitrate: i32,
+    loss: watch::Receiver<i32>,
     header: Header,
     progress: watch::Sender<Sent>,
 }
@@ -170,7 +199,22 @@ impl Stream {
         samples
     }
 
+    /// Gives error correction what the peer's loss is worth.
+    fn protect(&mut self) -> Result<(), opus::Error> {
+        let loss = (*self.loss.borrow_and_update()).min(FEC_PERCENT_MAX);
+        let protects = loss >= FEC_WORTH_PERCENT;
+        let extra = if protects { self.bitrate / FEC_BITRATE_DIVISOR } else { 0 };
+        self.encoder.set_inband_fec(protects)?;
+        self.encoder.set_packet_loss_perc(if protects { loss } else { 0 })?;
+        self.encoder.set_bitrate(Bitrate::Bits(self.bitrate + extra))
+    }
+
     fn say_frame(&mut self, frame: &Frame) {
+        if self.loss.has_changed().unwrap_or(false)
+            && let Err(error) = self.protect()
+        {
+            tracing::debug!(%error, "error correction could not be changed");
+        }
         let mut opus = [0; limits::OPUS_PACKET_BYTES_MAX];
         match self.encoder.encode(frame, &mut opus) {
             // The next packet begins a talk spurt (RFC 7587 section 4.2).
@@ -207,6 +251,15 @@ fn level(frame: &Frame) -> AudioLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loss_is_that_between_two_reports() {
+        let report = |packets, lost| Reception { packets, lost, ..Default::default() };
+        assert_eq!(recent_loss_percent(report(0, 0), report(0, 0)), 0);
+        assert_eq!(recent_loss_percent(report(1000, 0), report(1225, 25)), 10);
+        assert_eq!(recent_loss_percent(report(1000, 100), report(1250, 100)), 0);
+        assert_eq!(recent_loss_percent(report(0, 0), report(0, 50)), 100);
+    }
 
     #[test]
     fn loudness_is_told_as_rfc_6464_says() {

@@ -75,6 +75,14 @@ impl Course {
         self.print(&Line::Calling { to, call: call.to_string() })
     }
 
+    /// Remembers what the peer hears, and lets the encoder make up for what is lost.
+    fn peer_reported(&mut self, peer: Reception) {
+        self.peer_heard = Some(peer);
+        if let Some((speaking, _)) = &mut self.voice {
+            speaking.reported(peer);
+        }
+    }
+
     fn call_begins(&mut self, call: CallId) {
         self.call = Some(call);
         self.hang_up_at = self.args.hangup_after.map(|after| Instant::now() + after);
@@ -153,7 +161,7 @@ impl Course {
                     self.client.send(busy).await?;
                 }
             }
-            Event::Message(ServerMessage::Quality { peer: Some(peer), .. }) => self.peer_heard = Some(peer),
+            Event::Message(ServerMessage::Quality { peer: Some(peer), .. }) => self.peer_reported(peer),
             Event::Message(ServerMessage::Error { message, .. }) => self.print(&Line::Problem { message })?,
             Event::Message(_) => {}
             Event::LinkLost => self.print(&Line::LinkLost)?,

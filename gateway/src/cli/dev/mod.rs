@@ -87,7 +87,7 @@ fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
     let tenant = config::Tenant { name: TENANT.to_owned(), keys: vec![key], users, ..Default::default() };
     let mut config = Config { tenant: vec![tenant], ..Default::default() };
     config.node.name = "dev".to_owned();
-    config.log.level.clone_from(&args.log);
+    config.log.level = format!("{},function=debug", args.log);
     config.media.listen = args.media;
     config.media.shards = args.shards;
     config.web.listen = args.media;

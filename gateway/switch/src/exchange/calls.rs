@@ -183,8 +183,9 @@ impl Exchange {
         }
     }
 
-    /// What there is of each user: their sessions that take calls, those in their grace included, since the client is told
-    /// when it resumes. Never the caller's own session: a caller cannot ring themselves.
+    /// What there is of each user: their sessions that take calls, never the caller's own. Devices that are connected ring; those that
+    /// lost their link ring only where no other of the user's is connected (they are told when they resume): else a closed laptop
+    /// would keep a call ringing that the phone beside it declined.
     fn find(&self, id: CallId, users: Vec<UserId>) -> Vec<(UserId, Found)> {
         let Some(entry) = self.calls.get(&id) else { return Vec::new() };
         let invitation = entry.call.invitation();
@@ -197,7 +198,10 @@ impl Exchange {
                 tenant.sessions_of(user).filter_map(|id| self.sessions.get(&id).map(|session| (id, session)));
             let devices: Vec<_> = sessions.filter(|(_, session)| session.may(Grant::Answer)).collect();
             let free = devices.iter().filter(|(_, session)| session.has_room_for_a_call());
-            let free: Vec<SessionId> = free.map(|(id, _)| *id).filter(|id| *id != invitation.caller.session).collect();
+            let free: Vec<_> = free.filter(|(id, _)| *id != invitation.caller.session).collect();
+            let connected = free.iter().any(|(_, session)| session.link().is_some());
+            let rung = free.iter().filter(|(_, session)| session.link().is_some() || !connected);
+            let free: Vec<SessionId> = rung.map(|(id, _)| *id).collect();
             match (free.is_empty(), devices.is_empty()) {
                 (false, _) => Found::Devices(free),
                 (true, false) => Found::Full,

@@ -1,6 +1,6 @@
 //! Views for metrics and status pages. Nothing here changes anything.
 
-use crate::id::{CallId, TenantId, UserId};
+use crate::id::{CallId, LinkId, TenantId, UserId};
 use crate::time::Instant;
 
 use super::Exchange;
@@ -39,6 +39,11 @@ impl Exchange {
     pub fn counts(&self) -> Counts {
         let sessions_attached = self.links.len();
         Counts { sessions_attached, sessions_away: self.sessions.len() - sessions_attached, calls: self.calls.len() }
+    }
+
+    /// Whether a session lives on this link.
+    pub fn is_attached(&self, link: LinkId) -> bool {
+        self.links.contains_key(&link)
     }
 
     /// Every live call, in the order of their identifiers.

@@ -71,6 +71,19 @@ fn the_first_device_to_answer_gets_the_call() {
 }
 
 #[test]
+fn a_device_that_lost_its_link_does_not_ring_beside_a_connected_one() {
+    let mut harness = Harness::with_alice_and_bob();
+    harness.attach(3, "acme", "bob");
+    harness.lose(3);
+    let call = harness.invite(1, "bob");
+    harness.plan(vec![dial(&["bob"], AfterAnswer::HangUp)]);
+    harness.says(2, ClientMessage::Decline { call, cause: None });
+    assert_eq!(harness.ended(1), Cause::Declined, "nobody else rings");
+    harness.resume(4, "bob", 3, vec![]);
+    assert!(harness.events(4).is_empty());
+}
+
+#[test]
 fn a_round_ends_at_once_when_all_its_devices_declined() {
     let mut harness = Harness::with_alice_and_bob();
     harness.attach(3, "acme", "carol");
