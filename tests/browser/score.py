@@ -1,10 +1,11 @@
 """Scores recorded speech against the original: PESQ wide-band (ITU-T P.862.2).
 
-    score.py ORIGINAL.wav HEARD.wav [--seconds 6]
+    score.py ORIGINAL.wav HEARD.wav [--seconds 6] [--settle 4]
 
 The original is what the microphone repeats for ever; the recording starts anywhere in it. The best place is found by cross-correlation.
 Overlapping stretches are scored one by one, as the standard wants them: a few seconds each. Their median counts: a machine that stalls
-once while it runs two browsers spoils one stretch, a codec or a buffer that is wrong spoils them all. Prints one line of JSON.
+once while it runs two browsers spoils one stretch, a codec or a buffer that is wrong spoils them all. The first seconds are left out:
+two browsers that start on one small machine stall each other, and the playout buffer has to find its depth. Prints one line of JSON.
 """
 
 import argparse
@@ -52,6 +53,7 @@ def main():
     parser.add_argument("original")
     parser.add_argument("heard")
     parser.add_argument("--seconds", type=float, default=6, help="length of a stretch that is scored")
+    parser.add_argument("--settle", type=float, default=4, help="seconds of speech at the beginning that are not scored")
     arguments = parser.parse_args()
     original, heard = load(arguments.original), load(arguments.heard)
     # What came before the first word is no speech to score.
@@ -59,10 +61,10 @@ def main():
     if len(loud) == 0:
         print(json.dumps({"error": "nothing but silence was heard"}))
         return 1
-    speech = heard[loud[0] : loud[-1] + 1]
+    speech = heard[loud[0] + int(arguments.settle * RATE) : loud[-1] + 1]
     count = int(arguments.seconds * RATE)
     if len(speech) < count:
-        print(json.dumps({"error": f"only {len(speech) / RATE:.1f} s were heard"}))
+        print(json.dumps({"error": f"only {len(speech) / RATE:.1f} s to score were heard"}))
         return 1
     figures, likenesses = zip(*scores(original, speech, count))
     median = float(numpy.median(figures))

@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the figures of SPECIFICATION.md.
 
-use crate::command::{Outcome, cargo, command, execute, steps, target};
+use crate::command::{Outcome, cargo, execute, steps};
 use crate::setup;
 
 type Kind = (&'static str, &'static str, fn() -> Outcome);
@@ -32,8 +32,5 @@ fn datagram() -> Outcome {
 }
 
 fn load() -> Outcome {
-    execute(cargo(&["build", "--release", "--workspace", "--bin", "tandem", "--bin", "tandem-load"]))?;
-    let folder = target().join("release");
-    let tool = folder.join("tandem-load");
-    execute(command(&tool.to_string_lossy(), &["--start", &folder.join("tandem").to_string_lossy(), "--ramp"]))
+    execute(cargo(&["bench", "--workspace", "--bench", "load"]))
 }

@@ -15,7 +15,7 @@ impl Router for BlockList {
         if is_blocked(&context.from.address) {
             return Ok(Plan::new().reject(Cause::Forbidden));
         }
-        Ok(Plan::new().ring_back().dial(ring([context.to]).for_seconds(RING_SECONDS)).reject(Cause::NoAnswer))
+        Ok(Plan::new().ring_back().dial(ring([context.to]).for_seconds(RING_SECONDS)))
     }
 }
 
@@ -59,6 +59,6 @@ mod tests {
     #[test]
     fn everybody_else_gets_through() {
         let plan = decide::<BlockList>(call("bob", "alice"), Event::Incoming);
-        assert_eq!(plan, Ok(Plan::new().ring_back().dial(ring(["alice"]).for_seconds(30)).reject(Cause::NoAnswer)));
+        assert_eq!(plan, Ok(Plan::new().ring_back().dial(ring(["alice"]).for_seconds(30))));
     }
 }

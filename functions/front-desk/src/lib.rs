@@ -47,8 +47,9 @@ impl Router for FrontDesk {
 
 tandem_function::router!(FrontDesk);
 
+/// A call that nobody answers ends with what the dial brought: busy, declined, no such user.
 fn person(user: &str) -> Plan {
-    Plan::new().ring_back().dial(ring([user]).for_seconds(PERSON_RINGS_SECONDS)).reject(Cause::NoAnswer)
+    Plan::new().ring_back().dial(ring([user]).for_seconds(PERSON_RINGS_SECONDS))
 }
 
 fn open() -> Plan {

@@ -10,7 +10,7 @@ import { OUT, Person, speechOf } from '../support/browser.mjs';
 import { insistOnQuality } from '../support/score.mjs';
 
 /** Seconds of voice in each direction. */
-const SECONDS = 16;
+const SECONDS = 20;
 
 /** `tandem call` as this user, saying this user's speech. */
 class Telephone {

@@ -8,7 +8,7 @@ import { Person } from '../support/browser.mjs';
 import { insistOnQuality } from '../support/score.mjs';
 
 /** Seconds of voice in each direction. */
-const SECONDS = 16;
+const SECONDS = 20;
 
 /**
  * Two browsers in which alice calls bob; `meet` gets both once they talk.
