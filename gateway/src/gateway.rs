@@ -10,7 +10,7 @@ use serde::Serialize;
 use tandem_host::{Host, HostConfig};
 use tandem_switch::exchange::{DefaultPlan, Exchange, TenantSettings};
 use tandem_switch::id::{TenantId, UserId};
-use tandem_switch::time::{UnixMillis, WallClock};
+use tandem_switch::time::WallClock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -18,6 +18,7 @@ use crate::calls::driver::{CallDriver, Command, Parts};
 use crate::calls::functions::Version;
 use crate::calls::metrics::CallMetrics;
 use crate::certificate::{self, Certificate};
+use crate::clock::unix_now;
 use crate::config::{self, Config};
 use crate::control::{self, Demo, Phase, Status};
 use crate::media::{LinkEvent, Media, MediaConfig, MediaMetrics};
@@ -181,10 +182,13 @@ impl Gateway {
     /// Runs until SIGTERM or Ctrl-C, then stops gracefully. A second signal ends the wait for calls.
     ///
     /// # Errors
-    /// When signals cannot be watched, or a part did not stop in good order.
-    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+    /// When signals cannot be watched, a part did not stop in good order, or the call driver failed: a node without it is better restarted.
+    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
         let mut signals = Signals::new()?;
-        let signal = signals.next().await;
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            ended = &mut self.driver => return ended.context("the call driver failed"),
+        };
         tracing::info!(signal, drain_seconds = self.drain.as_secs(), "stopping: no new calls");
         self.stop(&mut signals).await
     }
@@ -291,11 +295,6 @@ fn write_ports(data_dir: &Path, addresses: &Addresses) -> anyhow::Result<()> {
     // Whoever waits for the file must never see half of it.
     let written = std::fs::write(&unfinished, text).and_then(|()| std::fs::rename(&unfinished, &path));
     written.with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn unix_now() -> UnixMillis {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The signals that stop a node.

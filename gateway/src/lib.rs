@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod certificate;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod control;
 pub mod gateway;

@@ -15,12 +15,13 @@ use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::record::{CallRecord, VoiceRecord};
 use tandem_switch::signal::{ClientMessage, ErrorCode, GoodbyeReason, ServerMessage};
-use tandem_switch::time::{Instant, UnixMillis};
+use tandem_switch::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::calls::functions::{Functions, Version};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
+use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
 use crate::media::{LinkEvent, Media, Route};
 use crate::store::Store;
@@ -398,9 +399,4 @@ fn failure_word(failure: &ConsultFailure) -> &'static str {
         ConsultFailure::Overloaded => "overloaded",
         ConsultFailure::Host(_) => "host",
     }
-}
-
-fn unix_now() -> UnixMillis {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
 }
