@@ -104,6 +104,8 @@ export class Call extends EventTarget {
   #remote = { uplink: null, peer: null };
   #before = { packets: 0, missing: 0 };
   #recording = false;
+  /** @type {Promise<void> | undefined} */
+  #answering;
 
   /**
    * Made by the client.
@@ -125,8 +127,16 @@ export class Call extends EventTarget {
     return this.#flow;
   }
 
-  /** Takes an incoming call. Asks for the microphone first, so that the caller does not meet silence. */
-  async answer() {
+  /** Takes an incoming call. Asks for the microphone first, so that the caller does not meet silence. Once is enough. */
+  answer() {
+    this.#answering ??= this.#answer().catch((error) => {
+      this.#answering = undefined;
+      throw error;
+    });
+    return this.#answering;
+  }
+
+  async #answer() {
     await Promise.all([this.#host.devices.openMicrophone(), this.#host.devices.context()]);
     if (this.state === 'ringing') this.#send('answer');
   }

@@ -3,6 +3,8 @@
 /**
  * Cuts what the microphone hears into frames of 20 ms and hands them to the page.
  *
+ * From the page: anything, which ends it.
+ *
  * @module
  */
 
@@ -12,9 +14,16 @@ const FRAME_SAMPLES = 960;
 class Capture extends AudioWorkletProcessor {
   #frame = new Float32Array(FRAME_SAMPLES);
   #filled = 0;
+  #stopped = false;
+
+  constructor() {
+    super();
+    this.port.onmessage = () => (this.#stopped = true);
+  }
 
   /** @param {Float32Array[][]} inputs */
   process(inputs) {
+    if (this.#stopped) return false;
     const samples = inputs[0]?.[0];
     if (!samples) return true;
     const room = Math.min(samples.length, FRAME_SAMPLES - this.#filled);

@@ -4,7 +4,8 @@
  * The audio thread's end of a call's playout: plays, and asks for more.
  *
  * To the page: `{ wanted: true, level, received, time }` every few milliseconds, and `{ tapped }` while recording.
- * From the page: `{ frame, pace }`, `{ conceal }`, `{ silence }` (samples), `{ tap: boolean }`.
+ * From the page: `{ frame, pace }`, `{ conceal }`, `{ silence }` (samples), `{ tap: boolean }`, `{ stop }`
+ * at the end.
  *
  * @module
  */
@@ -19,6 +20,7 @@ class Playout extends AudioWorkletProcessor {
   #buffer = new PlayoutBuffer();
   #received = 0;
   #quanta = 0;
+  #stopped = false;
   /** @type {Float32Array | undefined} */
   #tap;
   #tapped = 0;
@@ -30,6 +32,10 @@ class Playout extends AudioWorkletProcessor {
 
   /** @param {any} message */
   #take(message) {
+    if ('stop' in message) {
+      this.#stopped = true;
+      return;
+    }
     if ('tap' in message) {
       this.#tap = message.tap ? new Float32Array(TAP_SAMPLES) : undefined;
       this.#tapped = 0;
@@ -46,6 +52,7 @@ class Playout extends AudioWorkletProcessor {
    * @param {Float32Array[][]} outputs
    */
   process(_inputs, outputs) {
+    if (this.#stopped) return false;
     const [out, ...others] = outputs[0];
     this.#buffer.read(out);
     for (const other of others) other.set(out);

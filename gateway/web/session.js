@@ -18,8 +18,13 @@ const CLIENT = 'tandem.js 0.1';
 const WELCOME_PATIENCE_MS = 5000;
 /** Time between two pings. */
 const PING_MS = 3000;
-/** A link that was silent for so long is dead: two pings went unanswered. */
-const SILENCE_MAX_MS = 8000;
+/**
+ * A link on which so many pings in a row went unanswered is dead. Counted, not timed: browsers let the timers of hidden pages run once a
+ * minute, and a page that was asleep meets its timer before the answers that wait for it.
+ */
+const UNANSWERED_MAX = 2;
+/** A link that broke sooner than this is not replaced at once. */
+const STEADY_MS = 10_000;
 /** First and longest wait before the next attempt; each wait doubles, and varies by half so that clients do not come back in step. */
 const RETRY_FIRST_MS = 250;
 const RETRY_MAX_MS = 10_000;
@@ -62,6 +67,11 @@ export class Session {
   #waiting = [];
   #token = '';
   #heardAt = 0;
+  #welcomedAt = 0;
+  /** Pings since the gateway was heard last. */
+  #unanswered = 0;
+  /** When the gateway lets go of this session unless its token is renewed, Unix milliseconds. */
+  #expiresAt = 0;
   #rtt = 0;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #pings;
@@ -72,6 +82,7 @@ export class Session {
   /** Ends the wait for the next attempt early. */
   #hurry = () => {};
   #onNetwork = () => this.#networkChanged();
+  #onVisibility = () => document.visibilityState === 'visible' && this.#networkChanged();
 
   /** @param {Setup} setup */
   constructor(setup) {
@@ -100,6 +111,7 @@ export class Session {
   async start() {
     const welcome = await this.#connect();
     globalThis.addEventListener?.('online', this.#onNetwork);
+    globalThis.document?.addEventListener('visibilitychange', this.#onVisibility);
     return welcome;
   }
 
@@ -199,7 +211,8 @@ export class Session {
     clearTimeout(this.#grace);
     this.#link = link;
     this.#welcome = welcome;
-    this.#heardAt = performance.now();
+    this.#heardAt = this.#welcomedAt = performance.now();
+    this.#unanswered = 0;
     if (before && !welcome.resumed) {
       this.#waiting = [];
       this.#setup.forgotten();
@@ -209,7 +222,7 @@ export class Session {
     this.#become('connected');
     for (const message of this.#waiting.splice(0)) link.send(message);
     clearInterval(this.#pings);
-    this.#pings = setInterval(() => this.#ping(), PING_MS);
+    this.#pings = setInterval(() => this.#judge(), PING_MS);
     this.#ping();
   }
 
@@ -220,12 +233,17 @@ export class Session {
     this.#setup.state(state);
   }
 
+  #judge() {
+    if (this.#unanswered >= UNANSWERED_MAX) return this.dropLink();
+    this.#unanswered += 1;
+    this.#ping();
+  }
+
   #ping() {
-    if (performance.now() - this.#heardAt > SILENCE_MAX_MS) return this.dropLink();
     this.sendIfConnected({ type: 'ping', data: Math.round(performance.now() * 1000) });
   }
 
-  /** The network came back or changed: an old link may be dead without a word. */
+  /** The network came back or changed, or the page is looked at again: an old link may be dead without a word. */
   #networkChanged() {
     this.#hurry();
     if (this.#state !== 'connected') return;
@@ -233,6 +251,8 @@ export class Session {
     const asked = performance.now();
     this.#ping();
     setTimeout(() => {
+      // So late that the page itself was asleep: the regular pings judge.
+      if (performance.now() - asked > PING_MS) return;
       if (link === this.#link && this.#state === 'connected' && this.#heardAt < asked) this.dropLink();
     }, PING_MS / 2);
   }
@@ -244,6 +264,7 @@ export class Session {
   #heardDatagram(link, datagram) {
     if (link !== this.#link) return;
     this.#heardAt = performance.now();
+    this.#unanswered = 0;
     this.#setup.datagram(datagram);
   }
 
@@ -255,12 +276,17 @@ export class Session {
     if (link !== this.#link) return;
     const now = performance.now();
     this.#heardAt = now;
+    this.#unanswered = 0;
     if (message.type === 'pong') {
       const rtt = Math.max(0, now - message.data / 1000);
       this.#rtt = this.#rtt === 0 ? rtt : this.#rtt + (rtt - this.#rtt) / 4;
     } else if (message.type === 'renewed') this.#plan(message.expires_at);
     else if (message.type === 'goodbye') this.#goodbye(message.reason);
-    else this.#setup.message(message);
+    else {
+      // The renewal was refused.
+      if (message.type === 'error' && message.code === 'bad-token') this.#plan(this.#expiresAt);
+      this.#setup.message(message);
+    }
   }
 
   /** @param {import('./signal.js').GoodbyeReason} reason */
@@ -273,10 +299,11 @@ export class Session {
     this.#lost();
   }
 
-  /** Renews the token in time. @param {number} expiresAt Unix milliseconds */
+  /** Renews the token in time; after a failure, again within the time that is left. @param {number} expiresAt Unix milliseconds */
   #plan(expiresAt) {
+    this.#expiresAt = expiresAt;
     clearTimeout(this.#renewal);
-    if (typeof this.#setup.token !== 'function') return;
+    if (this.#state === 'closed' || typeof this.#setup.token !== 'function') return;
     const life = expiresAt - Date.now();
     const wait = Math.min(TIMER_MAX_MS, Math.max(1000, life * (1 - RENEWAL_SHARE)));
     this.#renewal = setTimeout(() => void this.#renew(), wait);
@@ -288,7 +315,7 @@ export class Session {
       this.sendIfConnected({ type: 'renew', token: this.#token });
     } catch (error) {
       this.#setup.error(new TandemError('bad-token', 'The sign-in could not be renewed.', error));
-      this.#plan((this.#welcome?.expires_at ?? 0) + Date.now());
+      this.#plan(this.#expiresAt);
     }
   }
 
@@ -309,12 +336,10 @@ export class Session {
   }
 
   async #reconnect() {
-    for (let attempt = 0; this.#state === 'reconnecting'; attempt++) {
-      const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
-      await new Promise((resolve) => {
-        const timer = setTimeout(resolve, wait);
-        this.#hurry = () => (clearTimeout(timer), resolve(undefined));
-      });
+    // At once, without a timer: those of a hidden page may be a minute late.
+    const first = performance.now() - this.#welcomedAt > STEADY_MS ? 0 : 1;
+    for (let attempt = first; this.#state === 'reconnecting'; attempt++) {
+      if (attempt > 0) await this.#pause(attempt);
       if (this.#state !== 'reconnecting') return;
       try {
         await this.#connect();
@@ -325,6 +350,15 @@ export class Session {
         if (hopeless) return this.#fail(code, /** @type {Error} */ (error).message);
       }
     }
+  }
+
+  /** @param {number} attempt from 1 on */
+  #pause(attempt) {
+    const wait = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (attempt - 1)) * (0.5 + Math.random() / 2);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, wait);
+      this.#hurry = () => (clearTimeout(timer), resolve(undefined));
+    });
   }
 
   /**
@@ -341,6 +375,7 @@ export class Session {
     clearTimeout(this.#renewal);
     clearTimeout(this.#grace);
     globalThis.removeEventListener?.('online', this.#onNetwork);
+    globalThis.document?.removeEventListener('visibilitychange', this.#onVisibility);
     this.#link?.close();
     this.#link = undefined;
     this.#waiting = [];

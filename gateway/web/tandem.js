@@ -14,15 +14,15 @@
  * @module
  */
 import { Call } from './call.js';
+import { AudioDevices } from './devices.js';
 import { TandemError, checkSupport } from './errors.js';
 import { decodeDatagram } from './rtp.js';
 import { Session } from './session.js';
-import { AudioDevices } from './voice.js';
 
 export { Call, TandemError };
 
-/** Ended calls whose last event number is remembered, so that a gateway that repeats it is understood. */
-const ENDED_MAX = 32;
+/** Ended calls whose last event number is remembered: as many as events that a gateway keeps to repeat them. */
+const ENDED_MAX = 256;
 
 /**
  * What {@link Tandem.connect} takes.
@@ -30,7 +30,7 @@ const ENDED_MAX = 32;
  * @property {string | URL} [gateway] Where the gateway's pages are (default: where this page is).
  * @property {string | (() => string | Promise<string>)} token A token, or what gets a new one; only then is it renewed.
  * @property {'auto' | import('./link.js').Kind} [transport] `auto` (default) takes WebTransport, and WebSocket where UDP is blocked.
- * @property {import('./voice.js').AudioOptions} [audio]
+ * @property {import('./devices.js').AudioOptions} [audio]
  */
 
 /**
@@ -127,7 +127,13 @@ export class Tandem extends EventTarget {
    * @returns {Promise<Call>}
    */
   async call(to, { headers = {} } = {}) {
-    await Promise.all([this.#devices.openMicrophone(), this.#devices.context()]);
+    try {
+      await Promise.all([this.#devices.openMicrophone(), this.#devices.context()]);
+      this.#insistOnConnection();
+    } catch (error) {
+      this.#closeIdleMicrophone();
+      throw error;
+    }
     this.#invited += 1;
     const ref = `i${this.#invited}`;
     const list = Object.entries(headers).map(([name, value]) => ({ name: name.toLowerCase(), value }));
@@ -135,6 +141,16 @@ export class Tandem extends EventTarget {
       this.#invitations.set(ref, { to, resolve, reject });
       this.#session.send({ type: 'invite', ref, to, headers: list });
     });
+  }
+
+  /** An invitation that waited for the connection would ring somebody whom the caller has long given up. */
+  #insistOnConnection() {
+    if (this.state === 'closed') throw new TandemError('closed', 'This client is signed out.');
+    if (this.state !== 'connected') throw new TandemError('link-lost', 'There is no connection at the moment. Try again.');
+  }
+
+  #closeIdleMicrophone() {
+    if (this.calls.size === 0 && this.#invitations.size === 0) this.#devices.closeMicrophone();
   }
 
   /**
@@ -182,11 +198,16 @@ export class Tandem extends EventTarget {
       reject(new TandemError('link-lost', 'The connection broke while calling. Try again.'));
     }
     this.#invitations.clear();
+    this.#closeIdleMicrophone();
   }
 
   #forgotten() {
     this.#rejectInvitations();
     this.#seen.clear();
+    if (this.presence.size > 0) {
+      this.presence.clear();
+      this.#tell('presence', this.presence);
+    }
     for (const call of [...this.calls.values()]) {
       this.calls.delete(call.id);
       call.handle({ event: 'ended', cause: 'connection-lost' });
@@ -216,6 +237,8 @@ export class Tandem extends EventTarget {
    * @param {string} id
    */
   #calling(ref, id) {
+    // Repeated, after a link that broke before the call's first event.
+    if (this.calls.has(id)) return;
     const invitation = this.#invitations.get(ref);
     if (!invitation) return this.#session.send({ type: 'hangup', call: id });
     this.#invitations.delete(ref);
@@ -255,7 +278,7 @@ export class Tandem extends EventTarget {
     this.calls.delete(call.id);
     const over = [...this.#seen.keys()].filter((id) => !this.calls.has(id));
     for (const id of over.slice(0, -ENDED_MAX)) this.#seen.delete(id);
-    if (this.calls.size === 0) this.#devices.closeMicrophone();
+    this.#closeIdleMicrophone();
   }
 
   /** @param {import('./signal.js').ErrorMessage} message */
@@ -267,6 +290,7 @@ export class Tandem extends EventTarget {
     if (!invitation) return this.#tell('error', error);
     this.#invitations.delete(/** @type {string} */ (ref));
     invitation.reject(error);
+    this.#closeIdleMicrophone();
   }
 
   /** @param {Uint8Array} bytes */

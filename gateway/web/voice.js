@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Voice between the audio devices and the wire: one {@link AudioDevices} for a client, one {@link VoiceSender} and one
- * {@link VoiceReceiver} for each call that talks.
+ * Voice between the audio devices and the wire: one {@link VoiceSender} and one {@link VoiceReceiver} for each
+ * call that talks.
  *
  * microphone → capture worklet → Opus encoder → RTP → datagram
  * datagram → RTP → jitter buffer → Opus decoder → playout worklet → loudspeaker
@@ -9,13 +9,12 @@
  * @module
  */
 import { DelayHistogram, SlidingMinimum } from './arrival.js';
-import { TandemError, microphoneError } from './errors.js';
+import { SAMPLE_RATE } from './devices.js';
 import { JitterBuffer } from './jitter.js';
+import { EncoderLedger, FRAME_MICROS } from './ledger.js';
 import { ReceptionMeter } from './reception.js';
 import { FRAME_SAMPLES, audioLevel, decodeDatagram, encodeDatagram } from './rtp.js';
 
-const SAMPLE_RATE = 48_000;
-const FRAME_MICROS = 20_000;
 const FRAME_MS = 20;
 /** Louder than this (−dBov, RFC 6464) counts as speech. */
 const SPEECH_LEVEL = 50;
@@ -37,112 +36,13 @@ const ANSWERED_SHARE = 0.99;
 /** How long a recording of the playout may become: 10 minutes. */
 const RECORDING_SECONDS_MAX = 600;
 
-/**
- * How a voice is captured and encoded.
- * @typedef {object} AudioOptions
- * @property {boolean} [echoCancellation] Take the loudspeaker's sound out of the microphone's (default true).
- * @property {boolean} [noiseSuppression] Take steady noise out (default true).
- * @property {boolean} [autoGainControl] Even out loudness (default true).
- * @property {string} [microphone] Device id; else the system's choice.
- * @property {number} [bitrate] Of Opus, bit/s (default 32 000).
- * @property {boolean} [dtx] Send next to nothing in silence (default false).
- */
+/** @typedef {import('./devices.js').AudioDevices} AudioDevices */
+/** @typedef {import('./devices.js').AudioOptions} AudioOptions */
 
 /**
  * What was played, as recorded.
  * @typedef {{ samples: Float32Array, sampleRate: number }} Recording
  */
-
-/** Microphone and loudspeaker, shared by all calls of a client. */
-export class AudioDevices {
-  /** @type {AudioContext | undefined} */
-  #context;
-  /** @type {Promise<void> | undefined} */
-  #worklets;
-  /** @type {Promise<MediaStream> | undefined} */
-  #microphone;
-  /** @type {AudioWorkletNode | undefined} */
-  #capture;
-  /** Who listens to the microphone. @type {Set<(frame: Float32Array, index: number) => void>} */
-  #listeners = new Set();
-  #frames = 0;
-  #options;
-
-  /** @param {AudioOptions} options */
-  constructor(options) {
-    this.#options = options;
-  }
-
-  /** The settings of this client's voice. */
-  get options() {
-    return this.#options;
-  }
-
-  /** The audio context, running if the page may play sound. */
-  async context() {
-    this.#context ??= new AudioContext({ sampleRate: SAMPLE_RATE, latencyHint: 'interactive' });
-    const context = this.#context;
-    const load = (/** @type {string} */ file) => context.audioWorklet.addModule(new URL(file, import.meta.url));
-    this.#worklets ??= Promise.all([load('./capture-worklet.js'), load('./playout-worklet.js')]).then(() => undefined);
-    await this.#worklets;
-    if (context.state === 'suspended') void context.resume();
-    return context;
-  }
-
-  /**
-   * Opens the microphone; asks the person if need be.
-   * @throws {TandemError} saying why it cannot be used
-   */
-  async openMicrophone() {
-    this.#microphone ??= this.#open().catch((error) => {
-      this.#microphone = undefined;
-      throw error instanceof TandemError ? error : microphoneError(error);
-    });
-    await this.#microphone;
-  }
-
-  async #open() {
-    const { echoCancellation = true, noiseSuppression = true, autoGainControl = true, microphone } = this.#options;
-    const wanted = { echoCancellation, noiseSuppression, autoGainControl, channelCount: 1, sampleRate: SAMPLE_RATE };
-    const audio = microphone ? { ...wanted, deviceId: { exact: microphone } } : wanted;
-    const stream = await navigator.mediaDevices.getUserMedia({ audio });
-    const context = await this.context();
-    const one = { channelCount: 1, channelCountMode: /** @type {const} */ ('explicit'), numberOfOutputs: 0 };
-    this.#capture = new AudioWorkletNode(context, 'tandem-capture', one);
-    this.#capture.port.onmessage = ({ data }) => {
-      for (const listener of this.#listeners) listener(data, this.#frames);
-      this.#frames += 1;
-    };
-    context.createMediaStreamSource(stream).connect(this.#capture);
-    return stream;
-  }
-
-  /**
-   * Hands every frame of the microphone to `listener`, with its number.
-   * @param {(frame: Float32Array, index: number) => void} listener
-   * @returns {() => void} stops it
-   */
-  listen(listener) {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  /** Lets go of the microphone, so that the browser's sign for it goes out. */
-  closeMicrophone() {
-    void this.#microphone?.then((stream) => stream.getTracks().forEach((track) => track.stop()), () => undefined);
-    this.#microphone = undefined;
-    this.#capture?.disconnect();
-    this.#capture = undefined;
-  }
-
-  /** Lets go of everything. */
-  close() {
-    this.closeMicrophone();
-    void this.#context?.close();
-    this.#context = undefined;
-    this.#worklets = undefined;
-  }
-}
 
 /** This side's voice on its way to the gateway. */
 export class VoiceSender {
@@ -151,8 +51,7 @@ export class VoiceSender {
   #encoder;
   #stop;
   #send;
-  /** Frame number to level, of frames that the encoder has. @type {Map<number, number>} */
-  #levels = new Map();
+  #ledger = new EncoderLedger();
   #sequence = crypto.getRandomValues(new Uint16Array(1))[0];
   #timestamp = crypto.getRandomValues(new Uint32Array(1))[0];
   #ssrc = crypto.getRandomValues(new Uint32Array(1))[0];
@@ -186,13 +85,12 @@ export class VoiceSender {
       this.#marker = true;
       return;
     }
-    this.#levels.set(index, audioLevel(frame));
     const data = new AudioData({
       format: 'f32-planar',
       sampleRate: SAMPLE_RATE,
       numberOfFrames: frame.length,
       numberOfChannels: 1,
-      timestamp: index * FRAME_MICROS,
+      timestamp: this.#ledger.feed(index, audioLevel(frame)),
       data: /** @type {Float32Array<ArrayBuffer>} */ (frame),
     });
     this.#encoder.encode(data);
@@ -204,9 +102,7 @@ export class VoiceSender {
    * @returns {import('./rtp.js').Packet}
    */
   #packet(chunk) {
-    const index = Math.round(chunk.timestamp / FRAME_MICROS);
-    const level = this.#levels.get(index) ?? 127;
-    for (const known of this.#levels.keys()) if (known <= index) this.#levels.delete(known);
+    const { index, level } = this.#ledger.encoded(chunk.timestamp);
     const payload = new Uint8Array(chunk.byteLength);
     chunk.copyTo(payload);
     const marker = this.#marker;
@@ -259,6 +155,9 @@ export class VoiceReceiver {
   #meter = new ReceptionMeter();
   #decoder;
   #node;
+  #fail;
+  /** Whether the decoder has stumbled, which is told once. */
+  #stumbled = false;
   /** Frames on their way through the decoder, and what must follow them. @type {Array<{ pace: string } | { filler: object }>} */
   #order = [];
   /** Frames that the audio thread was sent. */
@@ -279,8 +178,26 @@ export class VoiceReceiver {
     this.#node = new AudioWorkletNode(context, 'tandem-playout', { numberOfInputs: 0, outputChannelCount: [1] });
     this.#node.port.onmessage = ({ data }) => this.#heard(data);
     this.#node.connect(context.destination);
-    this.#decoder = new AudioDecoder({ output: (data) => this.#decoded(data), error: fail });
-    this.#decoder.configure({ codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1 });
+    this.#fail = fail;
+    this.#decoder = this.#openDecoder();
+  }
+
+  #openDecoder() {
+    const decoder = new AudioDecoder({ output: (data) => this.#decoded(data), error: (error) => this.#undecodable(error) });
+    decoder.configure({ codec: 'opus', sampleRate: SAMPLE_RATE, numberOfChannels: 1 });
+    return decoder;
+  }
+
+  /**
+   * A packet closed the decoder. What it still had is concealed; the next packet gets a new decoder, so that one peer's nonsense does
+   * not silence the rest of the call.
+   * @param {Error} error
+   */
+  #undecodable(error) {
+    this.#order = this.#order.map((next) => ('pace' in next ? { filler: { conceal: FRAME_SAMPLES } } : next));
+    this.#sendFillers();
+    if (!this.#stumbled) this.#fail(error);
+    this.#stumbled = true;
   }
 
   /**
@@ -318,7 +235,8 @@ export class VoiceReceiver {
    */
   #next(now) {
     const frame = this.#jitter.take(now);
-    if (frame.kind === 'wait' || this.#decoder.state !== 'configured') return false;
+    if (frame.kind === 'wait') return false;
+    if (this.#decoder.state === 'closed') this.#decoder = this.#openDecoder();
     this.#sent += 1;
     if (frame.kind === 'play') {
       this.#order.push({ pace: frame.pace });
@@ -403,6 +321,7 @@ export class VoiceReceiver {
   /** Stops for good. */
   close() {
     this.#node.port.onmessage = null;
+    this.#node.port.postMessage({ stop: true });
     this.#node.disconnect();
     if (this.#decoder.state !== 'closed') this.#decoder.close();
   }

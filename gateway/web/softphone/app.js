@@ -37,6 +37,11 @@ function complain(error) {
   say(error instanceof Error ? error.message : String(error));
 }
 
+/** @param {Call} call */
+function isTalking(call) {
+  return call.state === 'connected' && !call.isHeld;
+}
+
 /** The phone of the signed-in user. */
 class Softphone {
   client;
@@ -64,9 +69,12 @@ class Softphone {
     if (to === '') return;
     say('');
     try {
-      this.#holdOthers();
-      this.#add(await this.client.call(to));
+      const call = await this.client.call(to);
       dialled.value = '';
+      this.#add(call);
+      if (call.state === 'ended') return;
+      const held = this.#holdOthers(call);
+      call.addEventListener('ended', () => call.connectedAt ?? this.#takeUp(held));
     } catch (error) {
       complain(error);
     }
@@ -76,8 +84,8 @@ class Softphone {
   async #answer(call) {
     say('');
     try {
-      this.#holdOthers(call);
       await call.answer();
+      if (call.state !== 'ended') this.#holdOthers(call);
     } catch (error) {
       complain(error);
     }
@@ -89,11 +97,21 @@ class Softphone {
     call.resume();
   }
 
-  /** Only one conversation at a time. @param {Call} [except] */
+  /**
+   * Only one conversation at a time.
+   * @param {Call} except
+   * @returns {Call[]} those that were put on hold
+   */
   #holdOthers(except) {
-    for (const call of this.#cards.keys()) {
-      if (call !== except && call.state === 'connected' && !call.isHeld) call.hold();
-    }
+    const talking = [...this.#cards.keys()].filter((call) => call !== except && isTalking(call));
+    for (const call of talking) call.hold();
+    return talking;
+  }
+
+  /** Nobody took the call that these were put on hold for. @param {Call[]} held */
+  #takeUp(held) {
+    const call = held.find(({ state, isHeld }) => state === 'connected' && isHeld);
+    if (call && ![...this.#cards.keys()].some(isTalking)) call.resume();
   }
 
   /** @param {Call} call */
@@ -165,11 +183,20 @@ class Softphone {
   }
 }
 
+/** @param {boolean} enabled */
+function enableChoices(enabled) {
+  for (const choice of byId('sign-in').querySelectorAll('button')) choice.disabled = !enabled;
+}
+
 /** @type {Softphone | undefined} */
 let phone;
+let signingIn = false;
 
 /** @param {string | (() => Promise<string>)} token */
 async function signIn(token) {
+  if (signingIn) return;
+  signingIn = true;
+  enableChoices(false);
   say('');
   const raw = query.get('processing') === 'off';
   const audio = raw ? { echoCancellation: false, noiseSuppression: false, autoGainControl: false } : {};
@@ -185,6 +212,9 @@ async function signIn(token) {
     dialled.focus({ preventScroll: true });
   } catch (error) {
     complain(error);
+  } finally {
+    signingIn = false;
+    enableChoices(true);
   }
 }
 

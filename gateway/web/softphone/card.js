@@ -40,7 +40,7 @@ export class CallCard {
     this.#call = call;
     this.#actions = actions;
     const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status));
-    this.element = make('article', { className: 'card call' }, head, this.#figures, this.#keypad, this.#buttons);
+    this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, this.#keypad, this.#buttons);
     fillKeypad(this.#keypad, (key) => {
       call.sendDigits(key);
       actions.key(key);
@@ -118,7 +118,10 @@ export class CallCard {
         return button;
       }),
     );
-    if (within) /** @type {HTMLElement | null} */ (this.#buttons.querySelector(`[data-action="${focused}"]`))?.focus();
+    if (!within) return;
+    // The pressed button may be gone: who works by keyboard stays at this call.
+    const next = this.#buttons.querySelector(`[data-action="${focused}"]`) ?? this.#buttons.firstElementChild ?? this.element;
+    /** @type {HTMLElement} */ (next).focus();
   }
 
   #showFigures() {

@@ -76,6 +76,8 @@ export class Tones {
   #burst(hertz, from, to) {
     this.#context ??= new AudioContext();
     const context = this.#context;
+    // The clock of a page that may not sound stands still: all bursts would come at once with the first click.
+    if (context.state === 'suspended' && navigator.userActivation?.hasBeenActive === false) return;
     if (context.state === 'suspended') void context.resume();
     if (!this.#bus) {
       this.#bus = context.createGain();
