@@ -1,32 +1,37 @@
 /**
  * Browser tests: Chromium talks to a gateway and hears.
  *
- *     node run.mjs [--gateway http://localhost:8080] [--tandem path/to/tandem] [--fake] [scenario …]
+ *     node run.mjs [--gateway http://localhost:8080] [--ops http://127.0.0.1:9090] [--tandem path/to/tandem] [--fake] [scenario …]
  *
- * The gateway must be running with its demo users (`tandem dev`); it may also be named by TANDEM_URL, and the binary by TANDEM_BIN.
+ * The gateway must be running with its demo users (`tandem dev`); it may also be named by TANDEM_URL, its operators'
+ * listener by TANDEM_OPS_URL, and the binary by TANDEM_BIN.
  * `--fake` starts the small WebSocket-only gateway of `support/` instead, to try the SDK alone. Run `setup.sh` before the first time.
  */
 import { parseArgs } from 'node:util';
 import { callWaiting, holdMuteAndKeys, unansweredCalls } from './scenarios/features.mjs';
 import { looks } from './scenarios/looks.mjs';
 import { browserCallsTelephone, telephoneCallsBrowser } from './scenarios/native.mjs';
+import { operators } from './scenarios/operators.mjs';
 import { resumeOverWebSocket, resumeOverWebTransport } from './scenarios/resume.mjs';
+import { secondCall } from './scenarios/second-call.mjs';
 import { talkOverWebSocket, talkOverWebTransport, talkWithUdpBlocked } from './scenarios/talk.mjs';
 import { startFakeGateway } from './support/fake-gateway.mjs';
 
-/** Scenarios by name, and what they need: QUIC, or the `tandem` binary. */
+/** Scenarios by name, and what they need: QUIC, the operators' listener, or the `tandem` binary. */
 const SCENARIOS = {
   talk: { run: talkOverWebTransport, needs: ['quic'] },
   'talk-websocket': { run: talkOverWebSocket },
   'talk-udp-blocked': { run: talkWithUdpBlocked },
   resume: { run: resumeOverWebTransport, needs: ['quic'] },
   'resume-websocket': { run: resumeOverWebSocket },
+  'second-call': { run: secondCall },
   features: { run: holdMuteAndKeys },
   'call-waiting': { run: callWaiting },
   unanswered: { run: unansweredCalls },
   'browser-calls-telephone': { run: browserCallsTelephone, needs: ['quic', 'binary'] },
   'telephone-calls-browser': { run: telephoneCallsBrowser, needs: ['quic', 'binary'] },
   looks: { run: looks },
+  operators: { run: operators, needs: ['ops'] },
 };
 
 /** @param {string[]} names @param {string[]} has @param {(run: Function) => Promise<string>} play */
@@ -53,7 +58,7 @@ async function runAll(names, has, play) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { gateway: { type: 'string' }, tandem: { type: 'string' }, fake: { type: 'boolean', default: false } },
+  options: { gateway: { type: 'string' }, ops: { type: 'string' }, tandem: { type: 'string' }, fake: { type: 'boolean', default: false } },
 });
 const unknown = positionals.filter((name) => !(name in SCENARIOS));
 if (unknown.length > 0) {
@@ -63,7 +68,8 @@ if (unknown.length > 0) {
 const fake = values.fake ? await startFakeGateway() : undefined;
 const gateway = fake?.url ?? values.gateway ?? process.env.TANDEM_URL ?? 'http://localhost:8080';
 const tandem = values.tandem ?? process.env.TANDEM_BIN;
-const has = [...(fake ? [] : ['quic']), ...(tandem ? ['binary'] : [])];
-const failures = await runAll(positionals, has, (run) => run(gateway, tandem));
+const ops = fake ? undefined : (values.ops ?? process.env.TANDEM_OPS_URL);
+const has = [...(fake ? [] : ['quic']), ...(ops ? ['ops'] : []), ...(tandem ? ['binary'] : [])];
+const failures = await runAll(positionals, has, (run) => run(gateway, tandem, ops));
 await fake?.close();
 process.exitCode = failures === 0 ? 0 : 1;

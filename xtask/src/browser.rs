@@ -21,6 +21,8 @@ pub(crate) fn check() -> Outcome {
     let mut node = command("node", &["run.mjs"]);
     node.current_dir(root().join("tests/browser"));
     node.env("TANDEM_URL", format!("http://{}", address.replace("127.0.0.1", "localhost")));
+    let operators = field(&ports, "ops").ok_or("ports.json names no operators' address")?;
+    node.env("TANDEM_OPS_URL", format!("http://{operators}"));
     node.env("TANDEM_BIN", tandem("debug"));
     let outcome = execute(node);
     drop(gateway);

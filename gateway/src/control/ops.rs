@@ -1,15 +1,18 @@
-//! What operators and their machines ask: is the process alive, should it get traffic, what does it count, what goes on.
+//! What operators and their machines ask: is the process alive, should it get traffic, what does it count, what goes on; and a live page
+//! that shows it.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use tokio::sync::watch;
 
-use super::Status;
+use super::{Status, page};
 use crate::telemetry::Metrics;
 
 /// How far the node is on its way from start to end: whether it should get traffic.
@@ -41,7 +44,8 @@ impl Ops {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .route("/status.json", get(status))
-            .fallback(async || (StatusCode::NOT_FOUND, "here are /healthz, /readyz, /metrics and /status.json\n"))
+            .fallback_service(get(page::operators))
+            .layer(middleware::from_fn(guard))
             .with_state(self)
     }
 }
@@ -63,4 +67,23 @@ async fn metrics(State(ops): State<Ops>) -> Response {
 async fn status(State(ops): State<Ops>) -> Response {
     let status = ops.status.borrow().clone();
     ([(header::CACHE_CONTROL, "no-store")], Json(status)).into_response()
+}
+
+/// What every answer tells the browser: run and load nothing but our own files, guess no types, and show other sites nothing.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+async fn guard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

@@ -93,7 +93,7 @@ impl Public {
             router = router.merge(demo::router(&self));
         }
         router
-            .fallback_service(get(page::file))
+            .fallback_service(get(page::softphone))
             .layer(middleware::from_fn(guard))
             .layer(Extension(security))
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -131,7 +131,37 @@ async fn operators_see_health_readiness_metrics_and_calls() {
     node.status.send_replace(Status { node: "n".into(), sessions: 2, calls: vec![call] });
     let expected = serde_json::json!({"node": "n", "sessions": 2, "calls": [{"call": "c", "tenant": "t", "state": "talking", "seconds": 3}]});
     assert_eq!(node.ops("/status.json").await.json(), expected);
-    assert_eq!(node.ops("/").await.status, 404);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn operators_have_a_page_that_loads_nothing_from_elsewhere() {
+    let node = Node::start(false).await;
+    for (path, content_type, content) in [
+        ("/", "text/html", "<title>Tandem node</title>"),
+        ("/ops.js", "javascript", "refresh"),
+        ("/figures.js", "javascript", "quantile"),
+        ("/ops.css", "text/css", ".board"),
+        ("/style.css", "text/css", "color-scheme"),
+        ("/favicon.svg", "image/svg+xml", "<svg"),
+    ] {
+        let file = node.ops(path).await;
+        assert_eq!(file.status, 200, "{path}");
+        assert!(file.header("content-type").unwrap().contains(content_type), "{path}: {}", file.head);
+        assert!(file.body.contains(content), "{path}");
+        assert!(file.header("content-security-policy").unwrap().starts_with("default-src 'self';"), "{path}");
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(file.header("access-control-allow-origin"), None, "{path}: other sites' pages may not read it");
+    }
+    for path in ["/nothing", "/index.js", "/tandem.js", "/softphone/app.js", "/../Cargo.toml", "/demo/users"] {
+        let answer = node.ops(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(
+            answer.body.contains("/ (the live page)") && answer.body.contains("/status.json"),
+            "{path}: {answer:?}"
+        );
+    }
+    assert_eq!(get(node.plain(), "/ops.js").await.status, 404, "callers have no operators' page");
     node.stop().await;
 }
 

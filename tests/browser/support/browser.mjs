@@ -13,6 +13,7 @@ export const OUT = join(HERE, 'out');
 /** What a person says. */
 export const speechOf = (user) => join(HERE, 'speech', `${user}.wav`);
 
+const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const ARGUMENTS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -25,6 +26,11 @@ const ARGUMENTS = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
+/** A browser without anybody's voice, to look at other pages. */
+export function launch() {
+  return chromium.launch({ executablePath: EXECUTABLE, headless: true, args: ARGUMENTS });
+}
+
 /** Somebody at a softphone. */
 export class Person {
   /**
@@ -36,7 +42,7 @@ export class Person {
   static async signIn(gateway, user, { query = {}, prepare, options = {} } = {}) {
     const profile = await mkdtemp(join(tmpdir(), `tandem-${user}-`));
     const context = await chromium.launchPersistentContext(profile, {
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      executablePath: EXECUTABLE,
       headless: true,
       args: [...ARGUMENTS, `--use-file-for-fake-audio-capture=${speechOf(user)}`],
       ...options,

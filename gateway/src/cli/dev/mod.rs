@@ -37,7 +37,7 @@ pub struct DevArgs {
     /// UDP (WebTransport) and TCP (WebSocket over TLS) address.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4433")]
     pub media: SocketAddr,
-    /// TCP address of health, metrics and status.
+    /// TCP address of the operators' live page, health, metrics and status.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub ops: SocketAddr,
     /// Threads that forward voice; 0: one for each core.
@@ -141,7 +141,7 @@ fn announce(gateway: &Gateway, args: &DevArgs) {
         None => println!("\nCalls ring whom they dial; give --function PATH to route them with your own function."),
     }
     println!(
-        "Health, metrics, live calls: http://{}/status.json   Records: tandem records --data-dir {}",
+        "What goes on, live: http://{}/   Records: tandem records --data-dir {}",
         addresses.ops,
         args.data_dir.display()
     );
