@@ -219,8 +219,12 @@ impl Source {
             Origin::Files { certificate, key, changed_at: before } => {
                 let after = [&*certificate, &*key].map(|file| changed_at(file));
                 (after != *before).then(|| {
-                    *before = after;
-                    Certificate::load(certificate, key)
+                    let loaded = Certificate::load(certificate, key);
+                    // What could not be loaded is tried again: a file may be readable only after its time stamp was set.
+                    if loaded.is_ok() {
+                        *before = after;
+                    }
+                    loaded
                 })
             }
         };
@@ -292,6 +296,11 @@ mod tests {
         write(&tls, &broken, 2_000);
         source.look(SystemTime::now());
         assert!(!current.has_changed().unwrap(), "a key of another certificate is not taken");
+        // Mended without a new time stamp, as `chmod` mends: it is tried again.
+        let mended = made();
+        write(&tls, &mended, 2_000);
+        source.look(SystemTime::now());
+        assert_eq!(current.borrow().sha256, mended.sha256);
         let renewed = made();
         write(&tls, &renewed, 3_000);
         source.look(SystemTime::now());

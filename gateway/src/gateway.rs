@@ -1,7 +1,7 @@
 //! A node, assembled. The fields of [`Gateway`] are the map of the process, and [`Gateway::start`] is the order in which it comes up.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::certificate::{self, Certificate};
 use crate::clock::unix_now;
 use crate::config::{self, Config};
 use crate::control::{self, Demo, Phase, Status};
-use crate::media::{LinkEvent, Media, MediaConfig, MediaMetrics};
+use crate::media::{self, LinkEvent, Media, MediaConfig, MediaMetrics};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::token::Keyring;
@@ -32,8 +32,8 @@ const LINK_EVENTS_MAX: usize = 4096;
 /// Most commands that wait for the driver. When it is full, whoever commands waits.
 const COMMANDS_MAX: usize = 64;
 
-/// How long ending every call and storing its record may take at the very end.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long ending every call may take at the very end: storing its record and telling its function, whose deadline is 9 s at most.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The file in the data directory that says where the node listens, for tools that start it on free ports.
 const PORTS_FILE: &str = "ports.json";
@@ -97,9 +97,7 @@ impl Deployer {
     /// # Errors
     /// When it is no component that can run here; the version before it stays.
     pub async fn deploy(&self, component: Vec<u8>) -> anyhow::Result<Arc<str>> {
-        let host = Arc::clone(&self.host);
-        let function = tokio::task::spawn_blocking(move || host.load(&component)).await??;
-        let version = Version::new(function);
+        let version = load(&self.host, component).await?;
         let name = Arc::clone(&version.name);
         let command = Command::Deploy(self.tenant.clone(), version);
         self.commands.send(command).await.context("the gateway is stopping")?;
@@ -108,7 +106,7 @@ impl Deployer {
 }
 
 impl Gateway {
-    /// Brings a node up: store, certificate, keys, function host, shards, driver, tenants, HTTP; then it takes calls.
+    /// Brings a node up: store, certificate, keys, function host, tenants, shards, driver, HTTP; then it takes calls.
     ///
     /// # Errors
     /// Names the part that could not be started and what would help.
@@ -120,6 +118,10 @@ impl Gateway {
         let certificate = source.subscribe();
         let keyring = Arc::new(Keyring::new(&config.tenant)?);
         let host = Arc::new(Host::new(host_config(&config))?);
+        let mut tenants = Vec::new();
+        for tenant in &config.tenant {
+            tenants.push(load_tenant(tenant, &host).await?);
+        }
 
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
@@ -137,11 +139,13 @@ impl Gateway {
             started,
             status: status_sender,
         };
-        let (commands, orders) = mpsc::channel(COMMANDS_MAX);
-        let driver = tokio::spawn(CallDriver::new(parts).run(links, orders));
-        for tenant in &config.tenant {
-            introduce(tenant, &host, &commands).await?;
+        let mut driver = CallDriver::new(parts);
+        // Clients may be knocking already; nobody is let in before every tenant's rules are known.
+        for (tenant, settings, function) in tenants {
+            driver.introduce(tenant, settings, function);
         }
+        let (commands, orders) = mpsc::channel(COMMANDS_MAX);
+        let driver = tokio::spawn(driver.run(links, orders));
 
         let (phase, phases) = watch::channel(Phase::Starting);
         let sources = control::Sources {
@@ -211,7 +215,7 @@ impl Gateway {
             follower.abort();
         }
         self.driver.abort();
-        self.store.close().await?;
+        tokio::time::timeout(SHUTDOWN_TIMEOUT, self.store.close()).await.context("the store does not close")??;
         stored.context("some call records could not be stored in time")?.context("the call driver failed")?;
         tracing::info!("stopped");
         Ok(())
@@ -233,7 +237,23 @@ fn host_config(config: &Config) -> HostConfig {
         invocations_max: u32::try_from(config.limits.invocations).unwrap_or(u32::MAX),
         ..Default::default()
     };
-    HostConfig { limits, cache: Some(config.store.data_dir.join("compiled")) }
+    HostConfig { limits, cache: private_cache(&config.store.data_dir) }
+}
+
+/// Where compiled functions are kept. Whoever may write there may run code in this process: in a data directory that others may write to,
+/// nothing is kept, and each start compiles anew.
+fn private_cache(data_dir: &Path) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let open_to_others = |path: &Path| std::fs::metadata(path).is_ok_and(|data| data.permissions().mode() & 0o022 != 0);
+    let cache = data_dir.join("compiled");
+    if open_to_others(data_dir) || open_to_others(&cache) {
+        tracing::warn!(
+            data_dir = %data_dir.display(),
+            "others may write to the data directory, so compiled functions are not kept there; `chmod go-w` would mend it"
+        );
+        return None;
+    }
+    Some(cache)
 }
 
 fn start_media(
@@ -244,25 +264,32 @@ fn start_media(
 ) -> anyhow::Result<Media> {
     let shards = config.media.shards;
     let mut media = MediaConfig { shards, ..MediaConfig::new(config.media.listen) };
-    let threads = if shards == 0 { std::thread::available_parallelism().map_or(1, usize::from) } else { shards };
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(media::limits::SHARDS_MAX);
+    let threads = if shards == 0 { cores() } else { shards };
     media.links_per_shard_max = config.limits.links.div_ceil(threads);
     let (chain, key) = (certificate.chain.clone(), certificate.key.clone_key());
     Ok(Media::start(media, chain, key, events, metrics.area("media", MediaMetrics::register))?)
 }
 
-/// Makes a tenant known, with its function if the configuration names one.
-async fn introduce(tenant: &config::Tenant, host: &Arc<Host>, commands: &mpsc::Sender<Command>) -> anyhow::Result<()> {
+/// Reads a tenant's settings, and its function if the configuration names one.
+async fn load_tenant(
+    tenant: &config::Tenant,
+    host: &Arc<Host>,
+) -> anyhow::Result<(TenantId, Box<TenantSettings>, Option<Version>)> {
     let id = TenantId::new(&tenant.name)?;
     let settings = Box::new(settings(tenant)?);
-    commands.send(Command::Tenant(id.clone(), settings)).await.context("the call driver has stopped")?;
-    if let Some(path) = &tenant.function {
-        let component =
-            tokio::fs::read(path).await.with_context(|| format!("the function of tenant {id}, {}", path.display()))?;
-        let deployer = Deployer { host: Arc::clone(host), commands: commands.clone(), tenant: id.clone() };
-        let refused = || format!("the function of tenant {id}, {}, cannot run here", path.display());
-        deployer.deploy(component).await.with_context(refused)?;
-    }
-    Ok(())
+    let Some(path) = &tenant.function else { return Ok((id, settings, None)) };
+    let which = || format!("the function of tenant {id}, {}", path.display());
+    let component = tokio::fs::read(path).await.with_context(which)?;
+    let version = load(host, component).await.with_context(|| format!("{}, cannot run here", which()))?;
+    Ok((id, settings, Some(version)))
+}
+
+/// Checks and compiles a component, away from the threads that carry calls.
+async fn load(host: &Arc<Host>, component: Vec<u8>) -> anyhow::Result<Version> {
+    let host = Arc::clone(host);
+    let function = tokio::task::spawn_blocking(move || host.load(&component)).await??;
+    Ok(Version::new(function))
 }
 
 fn settings(tenant: &config::Tenant) -> anyhow::Result<TenantSettings> {

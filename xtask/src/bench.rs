@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the figures of SPECIFICATION.md.
 
-use crate::command::{Outcome, cargo, execute, steps};
+use crate::command::{Outcome, Step, cargo, execute, steps};
 use crate::setup;
 
 type Kind = (&'static str, &'static str, fn() -> Outcome);
@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let names: Vec<&str> = KINDS.iter().map(|(name, _, _)| *name).collect();
         return Err(format!("no benchmark `{unknown}`; there are: {}", names.join(", ")));
     }
-    let mut list: Vec<(&str, fn() -> Outcome)> = vec![("set-up", || setup::run_all(false))];
+    let mut list: Vec<Step> = vec![("set-up", || setup::run_all(false))];
     let chosen = KINDS.iter().filter(|(name, _, _)| arguments.is_empty() || arguments.iter().any(|word| word == name));
     list.extend(chosen.map(|&(_, title, run)| (title, run)));
     steps(&list)

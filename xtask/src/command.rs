@@ -60,8 +60,11 @@ fn show(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
+/// A thing to do, with its name.
+pub(crate) type Step = (&'static str, fn() -> Outcome);
+
 /// A list of things to do, each with its name, shown as it goes; all are tried, and the failures are named at the end.
-pub(crate) fn steps(list: &[(&str, fn() -> Outcome)]) -> Outcome {
+pub(crate) fn steps(list: &[Step]) -> Outcome {
     let mut results: Vec<(&str, Duration, Outcome)> = Vec::new();
     for (at, (name, step)) in list.iter().enumerate() {
         println!("\n[{}/{}] {name}", at + 1, list.len());

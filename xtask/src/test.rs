@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every kind of test, in the order in which a failure is cheapest to find.
 
-use crate::command::{Outcome, cargo, command, execute, root, steps};
+use crate::command::{Outcome, Step, cargo, command, execute, root, steps};
 use crate::{browser, purity, setup};
 
 /// A kind of test: its name, what it is, how it runs.
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let names: Vec<&str> = KINDS.iter().map(|(name, _, _)| *name).collect();
         return Err(format!("no kind of test `{unknown}`; there are: {}", names.join(", ")));
     }
-    let mut list: Vec<(&str, fn() -> Outcome)> =
+    let mut list: Vec<Step> =
         vec![("set-up: what the tests need", || setup::run_all(true)), ("build: functions and gateway", build)];
     let chosen = KINDS.iter().filter(|(name, _, _)| arguments.is_empty() || arguments.iter().any(|word| word == name));
     list.extend(chosen.map(|&(_, title, run)| (title, run)));

@@ -82,7 +82,8 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn new(memory_bytes_max: usize) -> Self {
         let log = CappedLog::default();
-        let wasi = WasiCtx::builder().stdout(log.clone()).stderr(log.clone()).build();
+        let mut wasi = WasiCtx::builder();
+        let wasi = wasi.stdout(log.clone()).stderr(log.clone()).max_random_size(limits::RANDOM_BYTES_MAX).build();
         let memory = MemoryLimit { bytes_max: memory_bytes_max, bytes: 0, refused: false };
         Self { wasi, table: ResourceTable::new(), log, memory }
     }

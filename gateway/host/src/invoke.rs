@@ -53,8 +53,9 @@ impl Host {
         if !Engine::same(&self.engine, function.pre.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
-        let permit = tokio::time::timeout(self.limits.permit_wait_max, self.permits.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
+        let permits = async { (function.permits.acquire().await, self.permits.acquire().await) };
+        let permits = tokio::time::timeout(self.limits.permit_wait_max, permits).await;
+        let Ok((Ok(_share), Ok(_place))) = permits else {
             return Invocation::failed(ConsultFailure::Overloaded);
         };
         let _running = self.ticker.run();

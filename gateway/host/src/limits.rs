@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+/// Most random bytes that one host call gives: it makes them on the host's side, outside of the instance's memory, and a guest needs
+/// tens of them. More: the invocation traps.
+pub const RANDOM_BYTES_MAX: u64 = 4096;
+
+/// The share of all invocations that one function may have under way, so that a function that waits leaves room for the others: a
+/// quarter. Further ones of it wait as they do for a place of the host's.
+pub const FUNCTION_SHARE: u32 = 4;
+
 /// Largest component, bytes. A router of a compiled language has 50 KB to 3 MB, one with a JavaScript engine inside 12 MB. Larger: not
 /// loaded.
 pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
@@ -12,6 +13,7 @@ use crate::bindings::RouterPre;
 use crate::capabilities::{self, Sandbox};
 use crate::digest::Digest;
 use crate::host::Host;
+use crate::limits;
 use crate::outcome::shortened;
 
 /// The export that every routing function has.
@@ -34,6 +36,8 @@ pub struct Function {
     digest: Digest,
     origin: Origin,
     pub(crate) pre: RouterPre<Sandbox>,
+    /// This function's share of the host's invocations.
+    pub(crate) permits: Semaphore,
 }
 
 impl Function {
@@ -141,7 +145,8 @@ impl Host {
     pub fn load(&self, bytes: &[u8]) -> Result<Arc<Function>, LoadError> {
         let (component, digest, origin) = self.component(bytes)?;
         let pre = self.check(&component)?;
-        Ok(Arc::new(Function { digest, origin, pre }))
+        let share = (self.limits.invocations_max / limits::FUNCTION_SHARE).max(1);
+        Ok(Arc::new(Function { digest, origin, pre, permits: Semaphore::new(share as usize) }))
     }
 
     /// Says what a component is and whether [`Host::load`] would take it. As slow as that.

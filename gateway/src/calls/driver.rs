@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tandem_host::Host;
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
@@ -24,7 +25,7 @@ use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
 use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
 use crate::media::{LinkEvent, Media, Route};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::token::Keyring;
 
 /// How often talkers learn how well they are received.
@@ -32,6 +33,12 @@ const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How often the status page's figures are renewed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a record that could not be written is tried, and how long the first wait between tries is; it doubles. A full disk or a
+/// locked database has about a minute to recover, then the record is lost and counted.
+const RECORD_TRIES: u32 = 6;
+/// See [`RECORD_TRIES`].
+const RECORD_RETRY: Duration = Duration::from_secs(2);
 
 /// How long a record waits for its last voice counters. Shards answer within microseconds; one that does not is being stopped.
 const COUNTERS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -144,6 +151,14 @@ impl CallDriver {
         tokio::time::Instant::from_std(self.parts.started + Duration::from_micros(at.as_micros()))
     }
 
+    /// Makes a tenant known before anybody can connect.
+    pub fn introduce(&mut self, tenant: TenantId, settings: Box<TenantSettings>, function: Option<Version>) {
+        self.handle(Input::Tenant { tenant: tenant.clone(), settings });
+        if let Some(version) = function {
+            self.functions.deploy(tenant, version);
+        }
+    }
+
     fn handle(&mut self, input: Input) {
         let now = self.now();
         self.parts.exchange.handle(now, input);
@@ -162,6 +177,9 @@ impl CallDriver {
                 },
                 ClientMessage::Renew { token } => {
                     let token = Box::new(self.parts.keyring.verify(&token, unix_now()));
+                    if token.is_err() {
+                        self.parts.metrics.tokens_refused.inc();
+                    }
                     self.handle(Input::Renew { link, token });
                 }
                 message => self.handle(Input::Message { link, message: Box::new(message) }),
@@ -202,7 +220,7 @@ impl CallDriver {
     fn on_finding(&mut self, finding: Result<Finding, tokio::task::JoinError>) {
         match finding {
             Ok(Finding::Planned { call, consultation, answer, seconds }) => {
-                self.count_answer(&answer, seconds);
+                self.count_answer(call, &answer, seconds);
                 self.handle(Input::Planned { call, consultation, answer });
             }
             Ok(Finding::Measured(flows)) => {
@@ -236,16 +254,10 @@ impl CallDriver {
     }
 
     fn send(&mut self, link: LinkId, message: ServerMessage) {
-        match &message {
-            ServerMessage::Error { code, .. } => {
-                let code = serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned));
-                let label = CodeLabel { code: code.unwrap_or_default() };
-                self.parts.metrics.signalling_errors.get_or_create(&label).inc();
-            }
-            ServerMessage::Calling { .. } => {
-                self.parts.metrics.started.inc();
-            }
-            _ => {}
+        if let ServerMessage::Error { code, .. } = &message {
+            let code = serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned));
+            let label = CodeLabel { code: code.unwrap_or_default() };
+            self.parts.metrics.signalling_errors.get_or_create(&label).inc();
         }
         self.parts.media.send(link, message);
     }
@@ -253,6 +265,9 @@ impl CallDriver {
     fn consult(&mut self, consult: Consult) {
         let Consult { call, consultation, tenant, version: _, mut context, event } = consult;
         let ended = matches!(event, Event::Ended(_));
+        if matches!(event, Event::Incoming) {
+            self.parts.metrics.started.inc();
+        }
         let version = match ended {
             true => self.functions.release(call),
             false => self.functions.for_call(call, &tenant),
@@ -279,14 +294,17 @@ impl CallDriver {
         });
     }
 
-    fn count_answer(&self, answer: &Result<Answer, ConsultFailure>, seconds: f64) {
+    fn count_answer(&self, call: CallId, answer: &Result<Answer, ConsultFailure>, seconds: f64) {
         let label = AnswerLabel { answer: answer.as_ref().map_or_else(failure_word, |_| "plan") };
         self.parts.metrics.consultations.get_or_create(&label).inc();
+        if matches!(answer, Err(ConsultFailure::NoFunction)) {
+            return;
+        }
         self.parts.metrics.consultation_seconds.observe(seconds);
-        if let Err(failure) = answer
-            && *failure != ConsultFailure::NoFunction
-        {
-            tracing::warn!(%failure, "function failed; the call goes on with the default plan");
+        if let Err(failure) = answer {
+            tracing::warn!(%call, failure = failure_word(failure), "function failed; the call goes on with the default plan");
+            // In the function's own words, which may name people.
+            tracing::debug!(%call, failure = failure.to_string(), "how the function failed");
         }
     }
 
@@ -307,11 +325,7 @@ impl CallDriver {
         let lost = self.parts.metrics.records_lost.clone();
         self.tasks.spawn(async move {
             record.voice = collect(pending).await;
-            let call = record.call;
-            if let Err(error) = store.insert_record(record).await {
-                lost.inc();
-                tracing::error!(%call, %error, "a call record could not be stored");
-            }
+            keep(&store, record, &lost).await;
             Finding::Done
         });
     }
@@ -359,6 +373,27 @@ impl CallDriver {
             self.carry_out();
         }
     }
+}
+
+/// Stores a record, trying again when the store has trouble; one that is given up is counted.
+async fn keep(store: &Store, record: CallRecord, lost: &Counter) {
+    let call = record.call;
+    let mut wait = RECORD_RETRY;
+    for tried in 1..=RECORD_TRIES {
+        match store.insert_record(record.clone()).await {
+            Ok(()) => return,
+            Err(error @ StoreError::NotWritten(_)) if tried < RECORD_TRIES => {
+                tracing::warn!(%call, %error, "a call record could not be stored; trying again");
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            Err(error) => {
+                tracing::error!(%call, %error, "a call record is lost");
+                break;
+            }
+        }
+    }
+    lost.inc();
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -13,13 +13,15 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
-    /// The file is no TOML.
-    #[error("{file} is not valid TOML: {error}")]
+    /// The file is no TOML. The line itself is not shown: it may hold a secret.
+    #[error("{file} is not valid TOML{place}: {why}")]
     NotToml {
         /// Which.
         file: PathBuf,
-        /// Where and why.
-        error: Box<toml::de::Error>,
+        /// The line, in words, or nothing.
+        place: String,
+        /// Why.
+        why: String,
     },
     /// A key that does not exist.
     #[error("{origin}: unknown key `{path}`{suggestion}; {known}")]

@@ -117,7 +117,12 @@ impl Tree {
     fn add_file(&mut self, file: &Path) -> Result<(), ConfigError> {
         let unreadable = |error| ConfigError::Unreadable { file: file.to_owned(), error };
         let text = std::fs::read_to_string(file).map_err(unreadable)?;
-        let not_toml = |error| ConfigError::NotToml { file: file.to_owned(), error: Box::new(error) };
+        let not_toml = |error: toml::de::Error| {
+            let line =
+                error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+            let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
+            ConfigError::NotToml { file: file.to_owned(), place, why: error.message().to_owned() }
+        };
         let root: Table = toml::from_str(&text).map_err(not_toml)?;
         let origin = Origin::File(file.to_owned());
         let mut walk = Walk { origin: &origin, directory: file.parent(), origins: &mut self.origins };

@@ -62,7 +62,7 @@ pub const SECTIONS: &[Section] = &[
         keys: &[
             key("listen", Kind::Address, "UDP address of voice and WebTransport"),
             key("public_port", Kind::Number(0, 65_535), "UDP port that clients use; 0: the same as listen"),
-            key("shards", Kind::Number(0, 1024), "threads that forward voice; 0: one for each core"),
+            key("shards", Kind::Number(0, 64), "threads that forward voice; 0: one for each core"),
         ],
     },
     Section {
@@ -103,7 +103,7 @@ pub const SECTIONS: &[Section] = &[
             key("links", Kind::Number(1, COUNT_MAX), "most client connections at once"),
             key("function_deadline_ms", Kind::Number(1, 9_000), "how long a function may take to answer, milliseconds"),
             key("function_memory_mib", Kind::Number(1, 4_096), "most memory of one invocation, MiB"),
-            key("invocations", Kind::Number(1, 100_000), "most invocations at once"),
+            key("invocations", Kind::Number(1, 10_000), "most invocations at once"),
         ],
     },
     Section {

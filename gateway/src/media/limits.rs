@@ -39,6 +39,9 @@ pub const HANDSHAKES_UNPROVEN_MAX: usize = 256;
 /// Most links in handshake on one shard. Further: refused.
 pub const HANDSHAKES_MAX: usize = 2048;
 
+/// Links in handshake from which on WebSockets are refused: they must not take QUIC clients' places. Further: closed.
+pub const WEBSOCKET_HANDSHAKES_MAX: usize = HANDSHAKES_MAX / 2;
+
 /// How long a lost link's voice counters are kept for the record, beyond which the call is over for sure
 /// (`RESUME_GRACE` and some).
 pub const COUNTERS_GRACE: Duration = Duration::from_secs(60);

@@ -251,7 +251,8 @@ impl ShardLoop {
     }
 
     fn adopt(&mut self, socket: WebSocket) {
-        if self.links.len() >= self.shard.links_max {
+        let handshakes = self.shard.handshakes.get();
+        if self.links.len() >= self.shard.links_max || handshakes >= limits::WEBSOCKET_HANDSHAKES_MAX {
             self.shard.metrics.count_failed_handshake("overloaded");
             return;
         }

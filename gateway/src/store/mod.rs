@@ -26,6 +26,18 @@ const QUEUE_MAX: usize = 1024;
 /// The database's file in the data directory.
 const FILE: &str = "tandem.sqlite";
 
+/// Makes a directory, and those above it that are missing, for this user alone: it holds who called whom, keys and compiled code.
+///
+/// # Errors
+/// When it cannot be made. One that is there already stays as it is.
+pub fn create_private(directory: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
 /// A handle to the node's store. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -39,7 +51,7 @@ impl Store {
     /// When the directory cannot be made or written, or the file is no database of ours.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let no_directory = |error| StoreError::NoDirectory { directory: directory.to_owned(), error };
-        std::fs::create_dir_all(directory).map_err(no_directory)?;
+        create_private(directory).map_err(no_directory)?;
         let file = directory.join(FILE);
         let connection = Connection::open(&file).map_err(|error| StoreError::cannot_open(&file, error))?;
         schema::prepare(&connection, &file)?;

@@ -55,16 +55,22 @@ pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Task>) {
 }
 
 /// Writes a batch in one transaction and acknowledges it once it is on disk. A record that the database refuses must not take the
-/// others with it: then each is tried by itself.
+/// others with it: then each is tried by itself. A database that is locked or a disk that is full refuses them all alike.
 fn keep(connection: &mut Connection, batch: Vec<Waiting>) {
     let written = write(connection, batch.iter().map(|(record, _)| &**record));
-    let together = written.is_ok() || batch.len() == 1;
+    let together = !written.as_ref().is_err_and(is_one_records_fault) || batch.len() == 1;
     let shared = written.map_err(|error| error.to_string());
     for (record, done) in batch {
         let result =
             if together { shared.clone() } else { write(connection, [&*record]).map_err(|error| error.to_string()) };
         let _ = done.send(result.map_err(StoreError::NotWritten));
     }
+}
+
+fn is_one_records_fault(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
+    let refused = |code| matches!(code, ConstraintViolation | TooBig | TypeMismatch);
+    error.sqlite_error_code().is_none_or(refused)
 }
 
 fn write<'a>(

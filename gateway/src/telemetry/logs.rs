@@ -41,8 +41,9 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     started.map_err(|_| TelemetryError::AlreadyStarted)
 }
 
-/// The WebTransport library warns of every client that vanishes, which is daily life. The operator's own directives come later and win.
-const QUIETER: &str = "web_transport_quinn=error";
+/// The WebTransport library warns of every client that vanishes, which is daily life; the UDP library names addresses of clients that
+/// cannot be reached, which are personal. The operator's own directives come later and win.
+const QUIETER: &str = "web_transport_quinn=error,quinn_udp=error";
 
 /// A filter that reads a bare word as a level, and refuses a word that is none: `EnvFilter` takes it for a module's name.
 fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {

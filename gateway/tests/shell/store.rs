@@ -175,3 +175,13 @@ async fn databases_of_others_and_of_the_future_are_refused() {
     rusqlite::Connection::open(&file).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     assert!(matches!(Store::open(directory.path()), Err(StoreError::TooNew { found: 99, .. })));
 }
+
+#[tokio::test]
+async fn a_data_directory_is_made_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("new/data");
+    let store = Store::open(&data).unwrap();
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    store.close().await.unwrap();
+}

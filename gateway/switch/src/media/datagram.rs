@@ -99,8 +99,9 @@ mod tests {
 
     #[test]
     fn every_length_of_varint_is_read() {
+        type Read = Result<(u32, usize), Malformed>;
         // The first four are the examples of RFC 9000 appendix A.1, the others the same value in longer forms.
-        let table: [(&[u8], Result<(u32, usize), Malformed>); 8] = [
+        let table: [(&[u8], Read); 8] = [
             (
                 &[0x00, 0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c],
                 Err(Malformed::FlowTooLarge(151_288_809_941_952_652)),
