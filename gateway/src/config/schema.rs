@@ -86,7 +86,7 @@ pub const SECTIONS: &[Section] = &[
         keys: &[key(
             "listen",
             Kind::Address,
-            "TCP address of /healthz, /readyz, /metrics, /status.json; keep it private",
+            "TCP address of the live page, /healthz, /readyz, /metrics, /status.json; keep it private",
         )],
     },
     Section { name: "store", keys: &[key("data_dir", Kind::Path, "directory of everything that is kept")] },
