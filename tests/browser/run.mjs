@@ -17,17 +17,20 @@ import { secondCall } from './scenarios/second-call.mjs';
 import { talkOverWebSocket, talkOverWebTransport, talkWithUdpBlocked } from './scenarios/talk.mjs';
 import { startFakeGateway } from './support/fake-gateway.mjs';
 
-/** Scenarios by name, and what they need: QUIC, the operators' listener, or the `tandem` binary. */
+/**
+ * Scenarios by name, and what they need: QUIC, the operators' listener, or the `tandem` binary. Those whose sound is scored come later:
+ * where Chromium has never run before, its first starts stall whatever else the machine does.
+ */
 const SCENARIOS = {
-  talk: { run: talkOverWebTransport, needs: ['quic'] },
-  'talk-websocket': { run: talkOverWebSocket },
-  'talk-udp-blocked': { run: talkWithUdpBlocked },
-  resume: { run: resumeOverWebTransport, needs: ['quic'] },
-  'resume-websocket': { run: resumeOverWebSocket },
-  'second-call': { run: secondCall },
   features: { run: holdMuteAndKeys },
   'call-waiting': { run: callWaiting },
   unanswered: { run: unansweredCalls },
+  resume: { run: resumeOverWebTransport, needs: ['quic'] },
+  'resume-websocket': { run: resumeOverWebSocket },
+  talk: { run: talkOverWebTransport, needs: ['quic'] },
+  'talk-websocket': { run: talkOverWebSocket },
+  'talk-udp-blocked': { run: talkWithUdpBlocked },
+  'second-call': { run: secondCall },
   'browser-calls-telephone': { run: browserCallsTelephone, needs: ['quic', 'binary'] },
   'telephone-calls-browser': { run: telephoneCallsBrowser, needs: ['quic', 'binary'] },
   looks: { run: looks },
