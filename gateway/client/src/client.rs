@@ -160,12 +160,18 @@ impl Client {
         self.send(ClientMessage::Hangup { call }).await
     }
 
-    /// Ends the session and its calls, and waits until the gateway has said goodbye (2 s at most).
+    /// Ends the session and its calls, and waits until the gateway has said goodbye (2 s at most). While the link is lost, the
+    /// goodbye is said once it is back; when nobody holds the session any longer, its link is not waited for.
     pub async fn bye(&self) {
         let (done, over) = oneshot::channel();
-        if self.command(Command::Bye(done)).await.is_ok() {
-            // An error means that the session ended first, which is what is waited for.
-            let _ended = over.await;
+        let farewell = async {
+            if self.command(Command::Bye(done)).await.is_ok() {
+                // An error means that the session ended first, which is what is waited for.
+                let _ended = over.await;
+            }
+        };
+        if timeout(limits::GOODBYE_TIMEOUT, farewell).await.is_err() {
+            tracing::debug!("said bye; the gateway did not answer in time");
         }
     }
 

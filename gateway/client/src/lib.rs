@@ -14,6 +14,7 @@ mod event;
 mod flows;
 mod limits;
 pub mod link;
+mod seen;
 mod session;
 pub mod trust;
 pub mod voice;

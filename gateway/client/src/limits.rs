@@ -17,7 +17,7 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a link may be silent before it counts as lost: three unanswered pings.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(16);
 
-/// How long a `bye` may take to be answered before the link is closed without it.
+/// How long a `bye` may take, to be said and to be answered, before nobody waits for it any more.
 pub(crate) const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an `invite` may take to be named a call.
@@ -46,8 +46,10 @@ pub(crate) const FLOW_PACKETS_MAX: usize = 100;
 /// Flows received at once; as many as a session may have calls (`tandem_switch::limits::CALLS_PER_SESSION_MAX`). More are refused.
 pub(crate) const FLOWS_MAX: usize = 8;
 
-/// Calls whose last event number is remembered, so that nothing is told twice after a resume. The oldest is forgotten.
-pub(crate) const SEEN_CALLS_MAX: usize = 64;
+/// Calls whose last event number is remembered, so that nothing is told twice after a resume: as many as the gateway may tell of
+/// again, which are its log's events at worst of a call each, and the live ones. The one that has been over longest is forgotten.
+pub(crate) const SEEN_CALLS_MAX: usize =
+    tandem_switch::limits::EVENT_LOG_MAX + tandem_switch::limits::CALLS_PER_SESSION_MAX;
 
 /// Invitations that wait for their call's name.
 pub(crate) const INVITATIONS_MAX: usize = 16;

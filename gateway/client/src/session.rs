@@ -1,13 +1,11 @@
 //! The task behind a client: one session over one link after another.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tandem_switch::event::Header;
 use tandem_switch::id::CallId;
-use tandem_switch::signal::{
-    CallEvent, ClientMessage, GoodbyeReason, Hello, ResumeSession, Seen, ServerMessage, VERSION,
-};
+use tandem_switch::signal::{ClientMessage, GoodbyeReason, Hello, ResumeSession, ServerMessage, VERSION};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
@@ -16,6 +14,7 @@ use crate::error::{CallError, ConnectError};
 use crate::event::Event;
 use crate::limits;
 use crate::link::Link;
+use crate::seen::SeenCalls;
 
 /// What a client's handles ask for.
 #[derive(Debug)]
@@ -85,9 +84,9 @@ pub(crate) struct Run {
     shared: Arc<Shared>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<Event>,
-    /// The last event number of each call, and the calls from oldest to newest.
-    seen: BTreeMap<CallId, u32>,
-    seen_order: VecDeque<CallId>,
+    seen: SeenCalls,
+    /// The token that the gateway was last asked to go on with, until it says that it does.
+    renewing: Option<String>,
     invitations: BTreeMap<String, Reply>,
     invitations_made: u64,
 }
@@ -106,8 +105,8 @@ impl Run {
             shared,
             commands,
             events,
-            seen: BTreeMap::new(),
-            seen_order: VecDeque::new(),
+            seen: SeenCalls::default(),
+            renewing: None,
             invitations: BTreeMap::new(),
             invitations_made: 0,
         }
@@ -169,7 +168,12 @@ impl Run {
 
     async fn obey(&mut self, link: &mut Link, command: Command) -> Option<LinkEnd> {
         match command {
-            Command::Send(message) => write(link, &message).await,
+            Command::Send(message) => {
+                if let ClientMessage::Renew { token } = &*message {
+                    self.renewing = Some(token.clone());
+                }
+                write(link, &message).await
+            }
             Command::Invite { to, headers, reply } => {
                 self.invitations.retain(|_, waiting| !waiting.is_closed());
                 if self.invitations.len() >= limits::INVITATIONS_MAX {
@@ -221,12 +225,16 @@ impl Run {
         };
         match &message {
             ServerMessage::Pong { data: 0 } => return None,
-            ServerMessage::Event(event) if !self.is_new(event) => return None,
+            ServerMessage::Event(event) if !self.seen.is_new(event) => return None,
             ServerMessage::Calling { reference, call } => self.reply(reference, Ok(*call)),
             ServerMessage::Error { code, message, reference: Some(reference), .. } => {
                 self.reply(reference, Err(CallError::Refused { code: *code, message: message.clone() }));
             }
             ServerMessage::Renewed { expires_at } => {
+                // The next link's `hello` shows it: by then the first may have expired.
+                if let Some(token) = self.renewing.take() {
+                    self.options.token = token;
+                }
                 self.shared.identity.send_modify(|identity| identity.expires_at = *expires_at);
             }
             _ => {}
@@ -247,23 +255,6 @@ impl Run {
         if let Some(waiting) = self.invitations.remove(reference) {
             let _gave_up = waiting.send(outcome);
         }
-    }
-
-    /// Whether an event was not told before; remembers it.
-    fn is_new(&mut self, event: &CallEvent) -> bool {
-        if let Some(last) = self.seen.get_mut(&event.call) {
-            let new = event.n > *last;
-            *last = event.n.max(*last);
-            return new;
-        }
-        if self.seen_order.len() >= limits::SEEN_CALLS_MAX
-            && let Some(oldest) = self.seen_order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        self.seen.insert(event.call, event.n);
-        self.seen_order.push_back(event.call);
-        true
     }
 
     /// Connects again, with growing pauses, for as long as the gateway keeps the session.
@@ -289,13 +280,14 @@ impl Run {
         let resume = ResumeSession {
             session: self.welcome.identity.session,
             secret: self.welcome.secret.clone(),
-            seen: self.seen.iter().map(|(&call, &n)| Seen { call, n }).collect(),
+            seen: self.seen.all(),
         };
         let welcome = greet(&mut link, &self.options, Some(resume)).await?;
         let resumed = welcome.resumed;
+        // Nobody answers what the last link was asked.
+        self.renewing = None;
         if !resumed {
             self.seen.clear();
-            self.seen_order.clear();
         }
         self.shared.media.send_replace(Some(link.media.clone()));
         self.shared.transport.send_replace(link.transport);
@@ -320,5 +312,101 @@ fn words(reason: GoodbyeReason) -> &'static str {
         GoodbyeReason::ProtocolViolation => "the client broke the protocol",
         GoodbyeReason::TooSlow => "the client does not read what it is sent",
         GoodbyeReason::Shutdown => "the node is shutting down",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{SinkExt, StreamExt};
+    use tandem_switch::id::{SessionId, TenantId, UserId};
+    use tandem_switch::time::UnixMillis;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use url::Url;
+
+    use super::*;
+    use crate::client::Client;
+    use crate::event::Events;
+
+    /// A gateway's end of a link.
+    struct Peer(WebSocketStream<TcpStream>);
+
+    impl Peer {
+        async fn accept(listener: &TcpListener) -> Self {
+            let (stream, _) = listener.accept().await.unwrap();
+            Self(tokio_tungstenite::accept_async(stream).await.unwrap())
+        }
+
+        async fn hear(&mut self) -> ClientMessage {
+            loop {
+                match ClientMessage::decode(&self.0.next().await.unwrap().unwrap().into_data()).unwrap() {
+                    ClientMessage::Ping { .. } => {}
+                    message => return message,
+                }
+            }
+        }
+
+        async fn say(&mut self, message: ServerMessage) {
+            self.0.send(Message::text(String::from_utf8(message.encode()).unwrap())).await.unwrap();
+        }
+
+        /// Hears `hello` and welcomes; gives the token that was shown.
+        async fn welcome(&mut self) -> String {
+            let ClientMessage::Hello(hello) = self.hear().await else { panic!("`hello` comes first") };
+            let welcome = ServerMessage::Welcome {
+                version: VERSION,
+                session: SessionId(1),
+                secret: "s".into(),
+                tenant: TenantId::new("acme").unwrap(),
+                user: UserId::new("alice").unwrap(),
+                resumed: hello.resume.is_some(),
+                grace_ms: 30_000,
+                expires_at: UnixMillis(1000),
+            };
+            self.say(welcome).await;
+            hello.token
+        }
+    }
+
+    async fn connected() -> (TcpListener, Peer, Client, Events) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let gateway = format!("http://{}", listener.local_addr().unwrap());
+        let peer = async {
+            let mut peer = Peer::accept(&listener).await;
+            assert_eq!(peer.welcome().await, "first");
+            peer
+        };
+        let options = Options::new(Url::parse(&gateway).unwrap(), "first");
+        let (client, peer) = tokio::join!(Client::connect(options), peer);
+        let (client, events) = client.unwrap();
+        (listener, peer, client, events)
+    }
+
+    async fn renew(client: &Client, peer: &mut Peer, token: &str) {
+        client.send(ClientMessage::Renew { token: token.into() }).await.unwrap();
+        assert_eq!(peer.hear().await, ClientMessage::Renew { token: token.into() });
+    }
+
+    #[tokio::test]
+    async fn a_session_resumes_with_the_token_that_was_renewed() {
+        let (listener, mut peer, client, mut events) = connected().await;
+        renew(&client, &mut peer, "second").await;
+        peer.say(ServerMessage::Renewed { expires_at: UnixMillis(2000) }).await;
+        assert!(matches!(events.next().await, Some(Event::Message(ServerMessage::Renewed { .. }))));
+        renew(&client, &mut peer, "refused").await;
+        drop(peer);
+        let mut peer = Peer::accept(&listener).await;
+        assert_eq!(peer.welcome().await, "second", "the one that the gateway took last");
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_not_waited_for_longer_than_promised_while_the_link_is_lost() {
+        let (listener, peer, client, mut events) = connected().await;
+        drop((listener, peer));
+        assert!(matches!(events.next().await, Some(Event::LinkLost)));
+        let began = Instant::now();
+        client.bye().await;
+        assert!(began.elapsed() < limits::GOODBYE_TIMEOUT + Duration::from_secs(2), "{:?}", began.elapsed());
     }
 }

@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Answer::Ask)]
     answer: Answer,
 
-    /// Say a file: WAV of any kind, or Ogg Opus, which is sent as it is.
+    /// Say a file: WAV of any kind, or Ogg Opus of 20 ms a packet (`opusenc --framesize 20`), which is sent as it is.
     #[arg(long, value_name = "FILE")]
     play: Option<PathBuf>,
 

@@ -23,6 +23,7 @@ fn attach(link: LinkId, user: &str) -> Input {
         name: None,
         grants: Grant::ALL.to_vec(),
         expires_at: UnixMillis(3_600_000),
+        good_for: Duration::from_secs(3_600),
     };
     let hello = Hello { version: VERSION, token: String::new(), client: "example".into(), resume: None };
     Input::Attach { link, transport: Transport::Webtransport, identity: Box::new(identity), hello: Box::new(hello) }

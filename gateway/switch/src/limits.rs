@@ -8,6 +8,9 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest dialled address, bytes. RFC 3261 recommends no limit; 256 fits every SIP address in practice. Longer: refused.
 pub const ADDRESS_BYTES_MAX: usize = 256;
 
+/// Longest `ref` of an invitation, bytes: kept as long as its call. 128 fits any identifier (a UUID has 36). Longer: refused.
+pub const REFERENCE_BYTES_MAX: usize = 128;
+
 /// Longest signalling line, bytes, without its newline (DESIGN: a line is at most 64 KiB). Longer: the link is closed.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 

@@ -34,7 +34,7 @@ pub enum ClientMessage {
     },
     /// Calls somebody. Answered by `calling` or by `error` with the same `ref`.
     Invite {
-        /// Chosen by the client, to match the answer.
+        /// Chosen by the client, to match the answer; at most 128 bytes.
         #[serde(rename = "ref")]
         reference: String,
         /// What was dialled.

@@ -1,5 +1,7 @@
 //! Which tokens are good: the rules for the claims of a JWT (RFC 7519), once its signature has been checked.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{TenantId, UserId};
@@ -61,8 +63,11 @@ pub struct Identity {
     pub name: Option<String>,
     /// What they may do.
     pub grants: Vec<Grant>,
-    /// When the token expires.
+    /// When the token expires, as clients are told.
     pub expires_at: UnixMillis,
+    /// How long it is good from its check on, the clocks' leeway included. Measured once, by the clock that the token was found good
+    /// with: a wall clock that is set right later ends no session early, and lets none live on.
+    pub good_for: Duration,
 }
 
 /// Why a token is refused.
@@ -95,9 +100,12 @@ impl Claims {
     /// Says which rule was broken.
     pub fn check(self, signer: &TenantId, now: UnixMillis) -> Result<Identity, TokenError> {
         let now_seconds = now.0 / 1000;
-        if now_seconds > self.exp.saturating_add(LEEWAY_SECONDS) {
-            return Err(TokenError::Expired(now_seconds - self.exp));
+        // Once found good it is good for a moment at least: nobody is welcomed and sent away at once.
+        let last_moment = self.exp.saturating_add(LEEWAY_SECONDS + 1).saturating_mul(1000);
+        if now.0 >= last_moment {
+            return Err(TokenError::Expired(now_seconds.saturating_sub(self.exp)));
         }
+        let good_for = Duration::from_millis(last_moment - now.0);
         let not_before = self.nbf.unwrap_or(self.iat).max(self.iat);
         if not_before > now_seconds.saturating_add(LEEWAY_SECONDS) {
             return Err(TokenError::NotYet(not_before - now_seconds));
@@ -112,7 +120,7 @@ impl Claims {
         }
         let user = UserId::new(&self.sub)?;
         let expires_at = UnixMillis(self.exp.saturating_mul(1000));
-        Ok(Identity { tenant, user, name: self.name, grants: self.grants, expires_at })
+        Ok(Identity { tenant, user, name: self.name, grants: self.grants, expires_at, good_for })
     }
 }
 
@@ -157,5 +165,16 @@ mod tests {
     fn clocks_may_differ_a_little() {
         assert!(check(Claims { exp: NOW - 30, iat: NOW - 60, ..claims() }).is_ok());
         assert!(check(Claims { iat: NOW + 30, ..claims() }).is_ok());
+    }
+
+    #[test]
+    fn how_long_a_token_is_good_is_counted_from_its_check() {
+        let at = |millis| claims().check(&TenantId::new("acme").unwrap(), UnixMillis(millis));
+        let whole = Duration::from_secs(3600 + LEEWAY_SECONDS + 1);
+        assert_eq!(at(NOW * 1000).unwrap().good_for, whole);
+        assert_eq!(at(NOW * 1000 + 1500).unwrap().good_for, whole - Duration::from_millis(1500));
+        let end = (NOW + 3600 + LEEWAY_SECONDS + 1) * 1000;
+        assert_eq!(at(end - 1).unwrap().good_for, Duration::from_millis(1));
+        assert_eq!(at(end), Err(TokenError::Expired(LEEWAY_SECONDS + 1)));
     }
 }

@@ -16,15 +16,8 @@ const PRE_SKIP: u16 = 312;
 /// Packets on a page: one second, so that a recording that is cut off loses little (RFC 7845 section 3 asks for no more).
 const PAGE_PACKETS: u64 = 50;
 
-/// A packet of a file and how long it sounds.
-#[derive(Clone, Debug)]
-pub(super) struct TimedPacket {
-    pub(super) opus: Bytes,
-    pub(super) samples: u32,
-}
-
-/// Reads every packet of a file.
-pub(super) fn read(path: &Path) -> Result<Vec<TimedPacket>, VoiceError> {
+/// Reads every packet of a file. Each sounds for one frame of 20 ms, which is all that receivers play of a packet.
+pub(super) fn read(path: &Path) -> Result<Vec<Bytes>, VoiceError> {
     let file = File::open(path).map_err(|error| file_error(path, error))?;
     let mut reader = PacketReader::new(BufReader::new(file));
     let mut next = || reader.read_packet().map_err(|error| file_error(path, error));
@@ -39,16 +32,21 @@ pub(super) fn read(path: &Path) -> Result<Vec<TimedPacket>, VoiceError> {
     let mut packets = Vec::new();
     let mut total = 0;
     while let Some(packet) = next()? {
-        let samples = duration(&packet.data).ok_or_else(|| file_error(path, "a packet that is not Opus"))?;
+        let samples = duration(&packet.data).ok_or_else(|| file_error(path, "a packet that is not Opus"))? as usize;
+        if samples != FRAME_SAMPLES {
+            let millis = samples as f64 * 1000.0 / f64::from(SAMPLE_HZ);
+            let message = format!("packets of {millis} ms; make it with `opusenc --framesize 20`");
+            return Err(file_error(path, message));
+        }
         if packet.data.len() > limits::OPUS_PACKET_BYTES_MAX {
             let message = format!("a packet of {} bytes does not fit a datagram", packet.data.len());
             return Err(file_error(path, message));
         }
-        total += samples as usize;
+        total += samples;
         if total > limits::SOUND_SAMPLES_MAX {
             return Err(VoiceError::TooLong(path.display().to_string()));
         }
-        packets.push(TimedPacket { opus: packet.data.into(), samples });
+        packets.push(packet.data.into());
     }
     Ok(packets)
 }
@@ -161,9 +159,8 @@ mod tests {
         }
         recording.finish().unwrap();
         let read = read(&path).unwrap();
-        let total: u32 = read.iter().map(|packet| packet.samples).sum();
-        assert_eq!(total, 121 * 960);
-        let kept: Vec<_> = read.iter().map(|packet| &packet.opus).filter(|packet| packet.len() > 1).collect();
+        assert_eq!(read.len(), 121);
+        let kept: Vec<_> = read.iter().filter(|packet| packet.len() > 1).collect();
         let sent: Vec<_> = written.iter().filter(|packet| packet.len() > 1).collect();
         assert_eq!(kept, sent);
         let last = last_granule(&path);
@@ -178,6 +175,22 @@ mod tests {
             last = packet.absgp_page();
         }
         last
+    }
+
+    #[test]
+    fn packets_of_another_length_than_a_frame_are_refused() {
+        for (samples, millis) in [(120, "2.5"), (480, "10"), (1920, "40"), (2880, "60")] {
+            let path = std::env::temp_dir().join(format!("tandem-ogg-{samples}-{}.opus", std::process::id()));
+            let mut encoder = opus::Encoder::new(SAMPLE_HZ, opus::Channels::Mono, opus::Application::Voip).unwrap();
+            let mut recording = Recording::create(&path).unwrap();
+            recording.write(packets(1).remove(0)).unwrap();
+            recording.write(encoder.encode_vec(&vec![0; samples], 400).unwrap().into()).unwrap();
+            recording.finish().unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            let words = format!("packets of {millis} ms; make it with `opusenc --framesize 20`");
+            assert!(error.ends_with(&words), "{error}");
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]

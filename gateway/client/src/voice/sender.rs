@@ -12,7 +12,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::ogg_opus::TimedPacket;
 use super::source::{Piece, Source};
 use super::{FRAME_SAMPLES, Frame, SAMPLE_HZ, VoiceError};
 use crate::client::Client;
@@ -174,8 +173,8 @@ impl Stream {
         let mut due = Instant::now();
         while let Some(piece) = source.next() {
             sleep_until(due).await;
-            let samples = self.say(piece);
-            due += Duration::from_micros(u64::from(samples) * 1_000_000 / u64::from(SAMPLE_HZ));
+            self.say(piece);
+            due += Duration::from_micros(FRAME_SAMPLES as u64 * 1_000_000 / u64::from(SAMPLE_HZ));
             if due.elapsed() > BEHIND_MAX {
                 due = Instant::now();
             }
@@ -183,20 +182,13 @@ impl Stream {
         self.progress.send_modify(|sent| sent.finished = true);
     }
 
-    /// Sends one piece; says how many samples it was.
-    fn say(&mut self, piece: Piece) -> u32 {
-        let samples = match piece {
-            Piece::Samples(frame) => {
-                self.say_frame(&frame);
-                FRAME_SAMPLES as u32
-            }
-            Piece::Packet(TimedPacket { opus, samples }) => {
-                self.send(&opus, None);
-                samples
-            }
-        };
-        self.header.timestamp = self.header.timestamp.wrapping_add(samples);
-        samples
+    /// Sends one piece: a frame.
+    fn say(&mut self, piece: Piece) {
+        match piece {
+            Piece::Samples(frame) => self.say_frame(&frame),
+            Piece::Packet(opus) => self.send(&opus, None),
+        }
+        self.header.timestamp = self.header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
     }
 
     /// Gives error correction what the peer's loss is worth.

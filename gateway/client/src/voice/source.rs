@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::path::Path;
 
-use super::ogg_opus::{self, TimedPacket};
-use super::{FRAME_SAMPLES, Frame, SAMPLE_HZ, VoiceError, wav};
+use bytes::Bytes;
+
+use super::{FRAME_SAMPLES, Frame, SAMPLE_HZ, VoiceError, ogg_opus, wav};
 
 /// How loud a tone is: -12 dB below full scale, so that nothing on the way clips.
 const TONE_AMPLITUDE: f64 = 8_231.0;
@@ -25,7 +26,7 @@ enum Kind {
         samples: Vec<i16>,
         at: usize,
     },
-    Packets(VecDeque<TimedPacket>),
+    Packets(VecDeque<Bytes>),
     #[cfg(feature = "devices")]
     Microphone(super::devices::Microphone),
 }
@@ -34,7 +35,8 @@ enum Kind {
 #[derive(Debug)]
 pub(super) enum Piece {
     Samples(Box<Frame>),
-    Packet(TimedPacket),
+    /// Opus of one frame.
+    Packet(Bytes),
 }
 
 impl Source {
@@ -56,7 +58,7 @@ impl Source {
     /// A file, once: WAV of any kind, or Ogg Opus, whose packets are sent as they are.
     ///
     /// # Errors
-    /// When it cannot be read, is something else, or is longer than an hour.
+    /// When it cannot be read, is something else, is longer than an hour, or is Ogg Opus whose packets are not of 20 ms.
     pub fn file(path: &Path) -> Result<Self, VoiceError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("wav") => Ok(Self::samples(wav::read(path)?)),

@@ -7,18 +7,11 @@ use crate::limits;
 use crate::signal::{
     DecodeError, ErrorCode, GoodbyeReason, Happening, Hello, ResumeSession, Seen, ServerMessage, VERSION,
 };
-use crate::time::{Instant, UnixMillis, WallClock};
-use crate::token::{Identity, LEEWAY_SECONDS, TokenError};
+use crate::time::Instant;
+use crate::token::{Grant, Identity, TokenError};
 
 use super::session::{Allowance, Connection, EventLog, Session, write_secret};
 use super::{Exchange, Output, Phase, Timer};
-
-/// When a token's expiry is acted upon: as late as the clocks' leeway allows, so that a token good enough to attach with is not
-/// at once found expired.
-fn expiry_instant(clock: WallClock, expires_at: UnixMillis) -> Instant {
-    let millis = expires_at.0.saturating_add(LEEWAY_SECONDS * 1000).saturating_sub(clock.at_start.0);
-    Instant::from_micros(millis.saturating_mul(1000))
-}
 
 fn error(code: ErrorCode, message: impl Into<String>) -> ServerMessage {
     ServerMessage::Error { code, message: message.into(), reference: None, call: None }
@@ -43,7 +36,7 @@ impl Exchange {
         if let Some(resume) = &hello.resume
             && let Some(session) = self.resumable(&identity, resume)
         {
-            return self.reattach(session, link, transport, identity, &resume.seen);
+            return self.reattach(now, session, (link, transport), identity, &resume.seen);
         }
         match self.may_begin(&identity) {
             Ok(()) => self.begin(now, link, transport, identity),
@@ -99,7 +92,7 @@ impl Exchange {
     fn begin(&mut self, now: Instant, link: LinkId, transport: Transport, identity: Identity) {
         let id = SessionId(self.draw());
         let secret = write_secret(self.draw());
-        let expiry = expiry_instant(self.clock, identity.expires_at);
+        let expiry = now + identity.good_for;
         self.timers.insert((expiry, Timer::TokenExpiry(id)));
         self.links.insert(link, id);
         self.tenants.entry(identity.tenant.clone()).or_default().add_session(&identity.user, id);
@@ -136,7 +129,14 @@ impl Exchange {
     }
 
     /// A session goes on over a new link: what was missed is told again, voices are routed anew, peers learn that it is back.
-    fn reattach(&mut self, id: SessionId, link: LinkId, transport: Transport, identity: Identity, seen: &[Seen]) {
+    fn reattach(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        (link, transport): (LinkId, Transport),
+        identity: Identity,
+        seen: &[Seen],
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         session.transport = transport;
         let before = std::mem::replace(&mut session.connection, Connection::Attached(link));
@@ -150,7 +150,7 @@ impl Exchange {
                 self.timers.remove(&(until, Timer::Grace(id)));
             }
         }
-        self.set_identity(id, identity);
+        self.set_identity(now, id, identity);
         self.welcome(id, link, true);
         self.replay(id, link, seen);
         let was_away = matches!(before, Connection::Away { .. });
@@ -186,13 +186,18 @@ impl Exchange {
         }
     }
 
-    fn set_identity(&mut self, id: SessionId, identity: Identity) {
+    /// What the new token does not grant ends here, where the session has it under way; the rest is asked when it is used.
+    fn set_identity(&mut self, now: Instant, id: SessionId, identity: Identity) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let expiry = expiry_instant(self.clock, identity.expires_at);
+        let expiry = now + identity.good_for;
         self.timers.remove(&(session.expiry, Timer::TokenExpiry(id)));
         self.timers.insert((expiry, Timer::TokenExpiry(id)));
         session.expiry = expiry;
         session.identity = identity;
+        if !session.may(Grant::Presence) {
+            session.missed_departures.clear();
+            self.unwatch(id);
+        }
     }
 
     /// A new token. A bad one changes nothing: the session lives on until the old one's expiry.
@@ -209,7 +214,7 @@ impl Exchange {
             }
             Ok(new) => {
                 let expires_at = new.expires_at;
-                self.set_identity(id, new);
+                self.set_identity(now, id, new);
                 self.send(link, ServerMessage::Renewed { expires_at });
                 self.touch(id);
             }

@@ -56,6 +56,11 @@ impl Exchange {
             ClientMessage::Renew { .. } => return wrong_state("`renew` has to be checked before it is handed on"),
             ClientMessage::Bye => return Ok(()),
             ClientMessage::Invite { reference, to, headers } => {
+                // One that is too long is not given back either.
+                if reference.len() > limits::REFERENCE_BYTES_MAX {
+                    let (max, got) = (limits::REFERENCE_BYTES_MAX, reference.len());
+                    return bad_message(format!("`ref` is at most {max} bytes; got {got}"));
+                }
                 let done = self.invite(now, id, &reference, to, headers);
                 about.reference = Some(reference);
                 return done;

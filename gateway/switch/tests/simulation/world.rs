@@ -14,7 +14,7 @@ use tandem_switch::media::stats::Reception;
 use tandem_switch::media::{datagram, rtp};
 use tandem_switch::signal::{ClientMessage, GoodbyeReason, Hello, ServerMessage, VERSION};
 use tandem_switch::time::{Instant, UnixMillis, WallClock};
-use tandem_switch::token::{Grant, Identity, TokenError};
+use tandem_switch::token::{Grant, Identity, LEEWAY_SECONDS, TokenError};
 
 use crate::client::{Client, State};
 use crate::functions;
@@ -272,6 +272,7 @@ impl World {
             Event::Up { link, line } => self.arrive(link, &line),
             Event::Down { link, line } => self.deliver(link, &line),
             Event::Renew { link, token } => {
+                let token = token.map(|identity| self.checked(identity));
                 self.step(Input::Renew { link, token: Box::new(token) }, None);
             }
             Event::Closed { link, reason } => self.closed(link, reason),
@@ -311,7 +312,15 @@ impl World {
         let lives = if self.random.percent(15) { 5_000 + self.random.below(60_000) } else { 3_600_000 };
         let Client { tenant, user, grants, .. } = &self.clients[client];
         let expires_at = UnixMillis(self.now.as_micros() / 1000 + lives);
-        Identity { tenant: tenant.clone(), user: user.clone(), name: None, grants: grants.clone(), expires_at }
+        let (tenant, user, grants) = (tenant.clone(), user.clone(), grants.clone());
+        self.checked(Identity { tenant, user, name: None, grants, expires_at, good_for: Duration::ZERO })
+    }
+
+    /// As a token is checked when it arrives.
+    fn checked(&self, identity: Identity) -> Identity {
+        let until = Duration::from_millis(identity.expires_at.0) + Duration::from_secs(LEEWAY_SECONDS);
+        let good_for = until.saturating_sub(Duration::from_micros(self.now.as_micros()));
+        Identity { good_for, ..identity }
     }
 
     fn connect(&mut self, client: usize) {
@@ -332,6 +341,7 @@ impl World {
 
     fn attach(&mut self, link: LinkId, identity: Identity, hello: Hello) {
         self.table.attach(link);
+        let identity = self.checked(identity);
         let transport = *self.random.pick(&[Transport::Webtransport, Transport::Websocket]);
         let input = Input::Attach { link, transport, identity: Box::new(identity.clone()), hello: Box::new(hello) };
         self.step(input, Some(&identity));

@@ -369,6 +369,39 @@ fn calls_are_limited_by_session_tenant_and_grant() {
 }
 
 #[test]
+fn a_renewed_token_without_a_grant_takes_it_away() {
+    let mut harness = Harness::with_alice_and_bob();
+    let mut renew = |link, user, grants| {
+        let token = Ok(Identity { grants, ..identity("acme", user) });
+        harness.input(Input::Renew { link: LinkId(link), token: Box::new(token) });
+    };
+    renew(2, "bob", vec![Grant::Call]);
+    renew(1, "alice", vec![Grant::Call]);
+    harness.invite(1, "bob");
+    harness.plan(vec![ring(&["bob"])]);
+    assert!(harness.events(2).is_empty(), "a device that takes no calls does not ring");
+    assert_eq!(harness.ended(1), Cause::Unreachable);
+    let token = Ok(Identity { grants: vec![Grant::Answer], ..identity("acme", "alice") });
+    harness.input(Input::Renew { link: LinkId(1), token: Box::new(token) });
+    harness.says(1, ClientMessage::Invite { reference: "r".into(), to: "bob".into(), headers: Vec::new() });
+    assert_eq!(harness.last_error(1), ErrorCode::NotGranted);
+}
+
+#[test]
+fn a_reference_is_bounded() {
+    let mut harness = Harness::with_alice_and_bob();
+    let invite = |bytes| ClientMessage::Invite { reference: "r".repeat(bytes), to: "bob".into(), headers: Vec::new() };
+    harness.says(1, invite(limits::REFERENCE_BYTES_MAX + 1));
+    let (_, error) = harness.said.last().unwrap();
+    let expected = "`ref` is at most 128 bytes; got 129";
+    assert!(
+        matches!(error, ServerMessage::Error { code: ErrorCode::BadMessage, message, reference: None, .. } if message == expected)
+    );
+    harness.says(1, invite(limits::REFERENCE_BYTES_MAX));
+    assert!(matches!(harness.said.last(), Some((_, ServerMessage::Calling { .. }))));
+}
+
+#[test]
 fn a_call_of_another_tenant_is_as_if_it_were_not() {
     let (mut harness, call) = Harness::talking(AfterAnswer::HangUp);
     harness.attach(3, "beta", "bob");

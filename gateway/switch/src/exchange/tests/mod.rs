@@ -192,6 +192,7 @@ fn identity(tenant: &str, user: &str) -> Identity {
         name: None,
         grants: Grant::ALL.to_vec(),
         expires_at: UnixMillis(3_600_000),
+        good_for: Duration::from_secs(3_600),
     }
 }
 

@@ -74,6 +74,32 @@ fn who_takes_no_calls_is_not_reachable() {
 }
 
 #[test]
+fn who_loses_the_grant_is_told_no_more() {
+    let without = |user| Identity { grants: vec![Grant::Call, Grant::Answer], ..identity("acme", user) };
+    let watched = || {
+        let mut harness = Harness::with_alice_and_bob();
+        harness.says(1, ClientMessage::Watch { users: vec![] });
+        harness
+    };
+    let mut renewed = watched();
+    renewed.input(Input::Renew { link: LinkId(1), token: Box::new(Ok(without("alice"))) });
+    let before = told(&renewed, 1).len();
+    renewed.attach(3, "acme", "carol");
+    assert_eq!(told(&renewed, 1).len(), before);
+
+    let mut resumed = watched();
+    resumed.lose(1);
+    resumed.says(2, ClientMessage::Bye);
+    let (session, secret) = resumed.welcome(1);
+    let resume = Some(ResumeSession { session, secret, seen: vec![] });
+    resumed.attach_with(5, without("alice"), Hello { resume, ..hello() });
+    resumed.attach(3, "acme", "carol");
+    assert!(told(&resumed, 5).is_empty());
+    resumed.input(Input::Renew { link: LinkId(5), token: Box::new(Ok(identity("acme", "alice"))) });
+    assert!(told(&resumed, 5).is_empty(), "who gets the grant back watches anew");
+}
+
+#[test]
 fn a_watcher_who_returns_learns_who_left_meanwhile() {
     let mut harness = Harness::with_alice_and_bob();
     harness.says(1, ClientMessage::Watch { users: vec![] });

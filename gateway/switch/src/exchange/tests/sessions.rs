@@ -133,19 +133,40 @@ fn bye_ends_the_session_and_its_calls_as_a_hang_up_does() {
 #[test]
 fn a_session_ends_when_its_token_does_unless_renewed() {
     let mut harness = Harness::new();
-    let short = Identity { expires_at: UnixMillis(60_000), ..identity("acme", "alice") };
+    let short = Identity { good_for: Duration::from_secs(60), ..identity("acme", "alice") };
     harness.attach_with(1, short.clone(), hello());
     harness.attach_with(2, Identity { user: UserId::new("bob").unwrap(), ..short }, hello());
     let renew = |token| Input::Renew { link: LinkId(2), token: Box::new(token) };
     harness.input(renew(Ok(identity("acme", "bob"))));
     assert_eq!(harness.said.last().unwrap().1, ServerMessage::Renewed { expires_at: UnixMillis(3_600_000) });
-    harness.wait(Duration::from_secs(60 + crate::token::LEEWAY_SECONDS));
+    harness.wait(Duration::from_secs(60));
     assert_eq!(harness.closed, [(LinkId(1), GoodbyeReason::TokenExpired)]);
     harness.input(renew(Ok(identity("acme", "mallory"))));
     assert_eq!(harness.last_error(2), ErrorCode::BadToken);
     harness.input(renew(Err(TokenError::ForeignTenant)));
     assert_eq!(harness.last_error(2), ErrorCode::BadToken);
     assert_eq!(harness.exchange.counts().sessions_attached, 1, "the session lives on");
+}
+
+#[test]
+fn a_token_ends_its_session_by_the_life_it_had_left_whatever_the_wall_clock_showed_at_the_start() {
+    let mut harness = Harness::new();
+    harness.wait(Duration::from_secs(100));
+    // The wall clock was set back a year since the exchange began with 0: the date lies before its beginning, the token is good.
+    let good = Identity { expires_at: UnixMillis(0), good_for: Duration::from_secs(60), ..identity("acme", "alice") };
+    harness.attach_with(1, good.clone(), hello());
+    harness.wait(Duration::from_secs(59));
+    assert!(harness.closed.is_empty());
+    harness.input(Input::Renew { link: LinkId(1), token: Box::new(Ok(good.clone())) });
+    harness.wait(Duration::from_secs(59));
+    harness.lose(1);
+    let (session, secret) = harness.welcome(1);
+    let resume = Some(ResumeSession { session, secret, seen: vec![] });
+    harness.attach_with(2, good, Hello { resume, ..hello() });
+    harness.wait(Duration::from_secs(59));
+    assert!(harness.closed.is_empty(), "each token's life began when it was checked");
+    harness.wait(Duration::from_secs(1));
+    assert_eq!(harness.closed, [(LinkId(2), GoodbyeReason::TokenExpired)]);
 }
 
 #[test]
