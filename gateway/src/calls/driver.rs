@@ -175,7 +175,8 @@ impl CallDriver {
                     }
                     Err(error) => self.refuse(link, error.to_string()),
                 },
-                ClientMessage::Renew { token } => {
+                // A signature costs time that all tenants share: it is checked only for a session that may speak.
+                ClientMessage::Renew { token } if self.parts.exchange.may_speak(self.now(), link) => {
                     let token = Box::new(self.parts.keyring.verify(&token, unix_now()));
                     if token.is_err() {
                         self.parts.metrics.tokens_refused.inc();

@@ -13,6 +13,7 @@ use tandem_switch::id::{TenantId, UserId};
 use crate::config::{self, Config, Secret};
 use crate::control::Demo;
 use crate::gateway::{Gateway, Options};
+use crate::store::create_private;
 use crate::telemetry;
 use source::FunctionSource;
 
@@ -114,7 +115,7 @@ fn demo_secret(data_dir: &Path) -> anyhow::Result<Secret> {
     if let Ok(secret) = std::fs::read_to_string(&path) {
         return Ok(Secret::new(secret));
     }
-    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
+    create_private(data_dir).with_context(|| format!("cannot make the folder {}", data_dir.display()))?;
     let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     write_private(&path, &secret).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Secret::new(secret))

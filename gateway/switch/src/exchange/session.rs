@@ -157,7 +157,7 @@ impl EventLog {
 }
 
 /// How many messages a session may still send: a token bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Allowance {
     /// In millionths of a message.
     left: u64,

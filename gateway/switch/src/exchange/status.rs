@@ -46,6 +46,13 @@ impl Exchange {
         self.links.contains_key(&link)
     }
 
+    /// Whether the session on this link may send a message now. Whoever has to work on a message before handing it on, as `renew`'s token
+    /// has to be checked, asks first.
+    pub fn may_speak(&self, now: Instant, link: LinkId) -> bool {
+        let session = self.links.get(&link).and_then(|id| self.sessions.get(id));
+        session.is_some_and(|session| session.allowance.clone().take(now))
+    }
+
     /// Every live call, in the order of their identifiers.
     pub fn live_calls(&self) -> impl Iterator<Item = LiveCall<'_>> {
         self.calls.iter().map(|(id, entry)| {

@@ -243,3 +243,16 @@ fn live_calls_are_shown() {
     let live: Vec<_> = harness.exchange.live_calls().map(|live| (live.call, live.to, live.state)).collect();
     assert_eq!(live, [(call, "bob", "talking")]);
 }
+
+#[test]
+fn a_session_whose_allowance_is_used_up_may_not_speak_until_it_regains_some() {
+    let mut harness = Harness::with_alice_and_bob();
+    for _ in 0..limits::MESSAGE_BURST {
+        assert!(harness.exchange.may_speak(harness.now, LinkId(1)));
+        harness.says(1, ClientMessage::Ping { data: 0 });
+    }
+    assert!(!harness.exchange.may_speak(harness.now, LinkId(1)));
+    assert!(harness.exchange.may_speak(harness.now, LinkId(2)), "others may");
+    assert!(!harness.exchange.may_speak(harness.now, LinkId(3)), "nobody is there");
+    assert!(harness.exchange.may_speak(harness.now + Duration::from_secs(1), LinkId(1)));
+}
