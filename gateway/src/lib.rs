@@ -10,4 +10,5 @@ pub mod gateway;
 pub mod media;
 pub mod store;
 pub mod telemetry;
+pub mod tenants;
 pub mod token;

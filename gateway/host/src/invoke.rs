@@ -3,6 +3,7 @@
 //! Nothing outlives an invocation: the instance, its memory and its log go with it. An invocation that is dropped half-way (the caller
 //! hung up) is safe at every await; its place in the pool is free at once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tandem_switch::event::{Context, Event};
@@ -17,12 +18,45 @@ use crate::host::Host;
 use crate::limits;
 use crate::load::Function;
 use crate::outcome::{CpuTimeSpent, failure, shortened};
+use crate::outside::{Nothing, Outside};
+use crate::trace::Trace;
+
+/// What an invocation meets: the world behind its host calls, its clocks, its random numbers, and what it may use.
+#[derive(Clone)]
+pub struct Conditions {
+    /// Answers its host calls.
+    pub outside: Arc<dyn Outside>,
+    /// What its clocks show.
+    pub clock: Clock,
+    /// What its random numbers are drawn from.
+    pub seed: [u8; 32],
+    /// Most processor time.
+    pub cpu_time_max: Duration,
+    /// Most time by the clock, waiting included.
+    pub deadline: Duration,
+    /// Most memory of its instance, bytes; never more than the host's own limit.
+    pub memory_bytes_max: usize,
+}
+
+/// What an invocation's clocks show. Its wall clock begins at `context.now`, its monotonic clock at zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// The real time that has passed since the invocation began.
+    #[default]
+    Real,
+    /// What a recorded invocation saw, reading by reading ([`Trace::clock`]); afterwards one microsecond more at each reading.
+    Recorded(Vec<u64>),
+}
 
 /// An answer and what it cost.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// The plan, not yet checked ([`Plan::accept`] does), or why there is none.
     pub answer: Result<Plan, ConsultFailure>,
+    /// How long a thread worked for it, microseconds: what counts against the tenant's processor time.
+    pub cpu_micros: u64,
+    /// What it saw of the world.
+    pub trace: Trace,
     /// How long it took from the permit to the answer, microseconds: instantiation, the function itself and conversion.
     pub micros: u64,
     /// The most memory that the instance had.
@@ -42,14 +76,45 @@ pub struct Log {
 
 impl Invocation {
     fn failed(failure: ConsultFailure) -> Self {
-        Self { answer: Err(failure), micros: 0, memory_high_water_bytes: 0, log: Log::default() }
+        Self {
+            answer: Err(failure),
+            micros: 0,
+            cpu_micros: 0,
+            trace: Trace::default(),
+            memory_high_water_bytes: 0,
+            log: Log::default(),
+        }
     }
 }
 
 impl Host {
+    /// Asks a function with nothing around it: for tests and benchmarks.
+    pub async fn invoke(&self, function: &Function, context: &Context, event: &Event) -> Invocation {
+        self.invoke_under(function, context, event, self.conditions(Arc::new(Nothing))).await
+    }
+
+    /// The host's own limits, the real time, and a seed that is always the same: a caller that needs chance sets another.
+    pub fn conditions(&self, outside: Arc<dyn Outside>) -> Conditions {
+        Conditions {
+            outside,
+            clock: Clock::Real,
+            seed: [0; 32],
+            cpu_time_max: self.limits.cpu_time_max,
+            deadline: self.limits.deadline,
+            memory_bytes_max: self.limits.memory_bytes_max,
+        }
+    }
+
     /// Asks a function. Needs a tokio runtime with its time driver. Never panics and never takes a thread for itself: a function that
     /// computes on and on gives way after each time slice.
-    pub async fn invoke(&self, function: &Function, context: &Context, event: &Event) -> Invocation {
+    pub async fn invoke_under(
+        &self,
+        function: &Function,
+        context: &Context,
+        event: &Event,
+        conditions: Conditions,
+    ) -> Invocation {
+        let _ = conditions;
         if !Engine::same(&self.engine, function.pre.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
@@ -74,6 +139,8 @@ impl Host {
         Invocation {
             answer,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            cpu_micros: 0,
+            trace: Trace::default(),
             memory_high_water_bytes: sandbox.memory.bytes,
             log: Log { text, dropped_bytes },
         }

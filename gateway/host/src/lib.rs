@@ -21,10 +21,13 @@ mod invoke;
 pub mod limits;
 mod load;
 mod outcome;
+pub mod outside;
 mod ticker;
+mod trace;
 
 pub use digest::Digest;
 pub use host::{Host, HostConfig, HostError};
-pub use invoke::{Invocation, Log};
+pub use invoke::{Clock, Conditions, Invocation, Log};
 pub use limits::Limits;
-pub use load::{Function, Inspection, LoadError, Origin};
+pub use load::{Function, Inspection, Kind, LoadError, Origin};
+pub use trace::{HostCall, Trace};

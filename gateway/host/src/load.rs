@@ -31,10 +31,24 @@ pub enum Origin {
     Cached,
 }
 
+/// Which of the worlds that the gateway runs a component is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Exports `route` as an asynchronous function (world `router`).
+    Router,
+    /// Exports `route` as a synchronous function (world `blocking-router`), for languages whose tools have no asynchronous ones.
+    BlockingRouter,
+    /// Serves `wasi:http` 0.2 (`incoming-handler`).
+    Http02,
+    /// Serves `wasi:http` 0.3 (`handler`), as spin-sdk 7 makes it.
+    Http03,
+}
+
 /// One version of a tenant's function, compiled and checked. Costs no memory of the instance pool until it is asked.
 pub struct Function {
     digest: Digest,
     origin: Origin,
+    kind: Kind,
     pub(crate) pre: RouterPre<Sandbox>,
     /// This function's share of the host's invocations.
     pub(crate) permits: Semaphore,
@@ -44,6 +58,11 @@ impl Function {
     /// What the component's bytes are known by.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Which world it is made for.
+    pub fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where its compiled code came from.
@@ -146,7 +165,7 @@ impl Host {
         let (component, digest, origin) = self.component(bytes)?;
         let pre = self.check(&component)?;
         let share = (self.limits.invocations_max / limits::FUNCTION_SHARE).max(1);
-        Ok(Arc::new(Function { digest, origin, pre, permits: Semaphore::new(share as usize) }))
+        Ok(Arc::new(Function { digest, origin, kind: Kind::Router, pre, permits: Semaphore::new(share as usize) }))
     }
 
     /// Says what a component is and whether [`Host::load`] would take it. As slow as that.

@@ -284,7 +284,7 @@ impl CallDriver {
                     context.version = name.to_string();
                     let invocation = host.invoke(&function, &context, &event).await;
                     show_log(&invocation.log.text);
-                    invocation.answer.map(|plan| Answer { plan, version: name.to_string() })
+                    invocation.answer.map(|plan| Answer { plan, version: name.to_string(), instead_of: None })
                 }
             };
             if ended {
@@ -432,6 +432,8 @@ fn failure_word(failure: &ConsultFailure) -> &'static str {
         ConsultFailure::OutOfMemory(_) => "out-of-memory",
         ConsultFailure::AnswerTooLarge(_) => "answer-too-large",
         ConsultFailure::Refused(_) => "error",
+        ConsultFailure::PlanRefused(_) => "plan-refused",
+        ConsultFailure::OverBudget(_) => "over-budget",
         ConsultFailure::Overloaded => "overloaded",
         ConsultFailure::Host(_) => "host",
     }

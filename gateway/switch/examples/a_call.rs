@@ -38,7 +38,7 @@ fn react(output: &Output) -> Option<Input> {
     match output {
         Output::Consult(consult) => {
             let plan = Plan::ring_user(&consult.context.to, Duration::from_secs(20));
-            let answer = Box::new(Ok(Answer { plan, version: "example".into() }));
+            let answer = Box::new(Ok(Answer { plan, version: "example".into(), instead_of: None }));
             Some(Input::Planned { call: consult.call, consultation: consult.consultation, answer })
         }
         Output::Send { link, message } => match &**message {

@@ -9,7 +9,9 @@ use crate::limits;
 
 /// A name that is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{kind}` must be 1 to {max} characters of a-z, 0-9, `.`, `_`, `-`, `+`, `@`; got {got:?}")]
+#[error(
+    "`{kind}` must be 1 to {max} characters of a-z, 0-9, `.`, `_`, `-`, `+`, `@`, not beginning with `.`; got {got:?}"
+)]
 pub struct BadName {
     kind: &'static str,
     max: usize,
@@ -18,7 +20,7 @@ pub struct BadName {
 
 fn check_name(kind: &'static str, name: &str) -> Result<(), BadName> {
     let max = limits::NAME_BYTES_MAX;
-    let fits = !name.is_empty() && name.len() <= max;
+    let fits = !name.is_empty() && name.len() <= max && !name.starts_with('.');
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-+@".contains(&byte);
     if fits && name.bytes().all(legal) {
         return Ok(());
@@ -80,6 +82,11 @@ name!(
     /// A user's name within a tenant.
     UserId,
     "user"
+);
+name!(
+    /// A function's name within a tenant.
+    FunctionId,
+    "function"
 );
 
 /// A call, for its whole life and in its record: 26 lower-case characters that carry 128 random bits.

@@ -65,8 +65,23 @@ pub struct ConsultationRecord {
     pub version: String,
     /// How long the answer took, microseconds.
     pub micros: u64,
-    /// What went wrong, when the call went on with the default plan or ended.
+    /// What went wrong, when something else than the version's own plan was carried out.
     pub failure: Option<String>,
+    /// What was carried out instead, when something went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Instead>,
+}
+
+/// What a call goes on with when its function failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instead {
+    /// The plan of the last version that worked; names it.
+    LastGoodVersion(String),
+    /// The tenant's default plan.
+    DefaultPlan,
+    /// Nothing: the call was refused politely, or ended.
+    Rejection,
 }
 
 /// What the gateway received of one leg's voice.

@@ -4,11 +4,11 @@
 use crate::call::{Call, State};
 use crate::cause::Cause;
 use crate::event::{Consultation, Context, EndedCall, Event, Outcome, Party, Verification};
-use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
+use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan, Failed};
 use crate::id::UserId;
 use crate::limits;
 use crate::plan::{Accepted, Action, AfterAnswer, Dial};
-use crate::record::{CallRecord, ConsultationRecord, EndedBy};
+use crate::record::{CallRecord, ConsultationRecord, EndedBy, Instead};
 use crate::time::Instant;
 
 use super::Output;
@@ -44,10 +44,11 @@ impl Consultations {
         self.answered(now, String::new(), None);
     }
 
-    fn answered(&mut self, now: Instant, version: String, failure: Option<String>) {
+    fn answered(&mut self, now: Instant, version: String, failed: Option<(String, Instead)>) {
+        let (failure, instead) = failed.unzip();
         if let Some(about) = self.about.take() {
             let micros = u64::try_from(now.since(self.asked_at).as_micros()).unwrap_or(u64::MAX);
-            self.records.push(ConsultationRecord { about, version, micros, failure });
+            self.records.push(ConsultationRecord { about, version, micros, failure, instead });
         }
     }
 }
@@ -66,7 +67,7 @@ impl Call {
             let failure = format!("a call may ask its function {} times at most", limits::CONSULTATIONS_MAX);
             self.consultations.asked_at = now;
             self.consultations.about = Some(tag);
-            self.consultations.answered(now, String::new(), Some(failure));
+            self.consultations.answered(now, String::new(), Some((failure, Instead::Rejection)));
             return self.end(now, Cause::FunctionFailed, EndedBy::Plan, None);
         }
         let outcome = std::mem::take(&mut self.outcome);
@@ -111,14 +112,21 @@ impl Call {
             return;
         }
         match answer {
-            Ok(Answer { plan, version }) => {
-                self.consultations.version.get_or_insert_with(|| version.clone());
-                match plan.accept() {
-                    Ok(plan) => {
+            Ok(Answer { plan, version, instead_of }) => {
+                // The plan and the state are this version's from here on: so is the call.
+                if instead_of.is_some() || self.consultations.version.is_none() {
+                    self.consultations.version = Some(version.clone());
+                }
+                match (plan.accept(), instead_of) {
+                    (Ok(plan), None) => {
                         self.consultations.answered(now, version, None);
                         self.follow(now, plan);
                     }
-                    Err(error) => self.fall_back(now, version, format!("the plan was refused: {error}")),
+                    (Ok(plan), Some(Failed { version: broken, failure })) => {
+                        self.consultations.answered(now, broken, Some((failure, Instead::LastGoodVersion(version))));
+                        self.follow(now, plan);
+                    }
+                    (Err(error), _) => self.fall_back(now, version, format!("the plan was refused: {error}")),
                 }
             }
             Err(failure) => self.fall_back(now, String::new(), failure.to_string()),
@@ -139,12 +147,18 @@ impl Call {
 
     /// The tenant's default plan instead of the function's. The function's state stays as its last good plan left it.
     fn fall_back(&mut self, now: Instant, version: String, failure: String) {
-        self.consultations.answered(now, version, Some(failure));
+        let rejection = |failure| Some((failure, Instead::Rejection));
         let steps = match &*self.invitation.default_plan {
-            DefaultPlan::Refuse => return self.end(now, Cause::FunctionFailed, EndedBy::Plan, None),
+            DefaultPlan::Refuse => {
+                self.consultations.answered(now, version, rejection(failure));
+                return self.end(now, Cause::FunctionFailed, EndedBy::Plan, None);
+            }
             DefaultPlan::Plan(plan) => plan.steps.clone(),
             DefaultPlan::RingDialled { ring_timeout } => match UserId::new(&self.invitation.to) {
-                Err(_) => return self.end(now, Cause::NotFound, EndedBy::Plan, None),
+                Err(_) => {
+                    self.consultations.answered(now, version, rejection(failure));
+                    return self.end(now, Cause::NotFound, EndedBy::Plan, None);
+                }
                 Ok(user) => vec![Action::Dial(Dial {
                     rounds: vec![vec![user]],
                     ring_timeout: (*ring_timeout).clamp(limits::RING_TIMEOUT_MIN, limits::RING_TIMEOUT_MAX),
@@ -154,6 +168,7 @@ impl Call {
                 })],
             },
         };
+        self.consultations.answered(now, version, Some((failure, Instead::DefaultPlan)));
         let state = std::mem::take(&mut self.plan.state);
         self.follow(now, Accepted { steps, state });
     }

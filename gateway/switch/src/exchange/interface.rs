@@ -90,6 +90,17 @@ pub struct Answer {
     pub plan: Plan,
     /// The version that answered.
     pub version: String,
+    /// Another version was asked before this one, and failed: the call goes on with the last good version from here.
+    pub instead_of: Option<Failed>,
+}
+
+/// A version that gave no usable plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// Which.
+    pub version: String,
+    /// How it failed, in plain words.
+    pub failure: String,
 }
 
 /// Why a function gave no plan. The call goes on with the tenant's default plan.
@@ -110,6 +121,12 @@ pub enum ConsultFailure {
     /// Its answer was too large.
     #[error("the function's answer was too large: {0}")]
     AnswerTooLarge(String),
+    /// Its plan breaks a rule of the contract.
+    #[error("the plan was refused: {0}")]
+    PlanRefused(String),
+    /// A budget of the tenant is used up; names it.
+    #[error("the tenant is over its limit: {0}")]
+    OverBudget(String),
     /// It answered with its own error.
     #[error("the function answered with an error: {0}")]
     Refused(String),

@@ -30,7 +30,9 @@ use crate::signal::{GoodbyeReason, ServerMessage};
 use crate::time::{Instant, WallClock};
 
 use self::calls::LiveEntry;
-pub use self::interface::{Answer, Consult, ConsultFailure, DefaultPlan, Gate, Input, Output, TenantSettings, Timer};
+pub use self::interface::{
+    Answer, Consult, ConsultFailure, DefaultPlan, Failed, Gate, Input, Output, TenantSettings, Timer,
+};
 use self::presence::Tenant;
 use self::session::Session;
 pub use self::status::{Counts, LiveCall};

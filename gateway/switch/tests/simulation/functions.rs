@@ -32,7 +32,7 @@ pub(crate) fn answer(
         3..6 => Ok(Plan::ring_user(&consult.context.to, random.millis(1000, 15_000))),
         _ => Ok(plan(random, users)),
     };
-    Some((delay, answer.map(|plan| Answer { plan, version: "v1".to_owned() })))
+    Some((delay, answer.map(|plan| Answer { plan, version: "v1".to_owned(), instead_of: None })))
 }
 
 /// A plan that is mostly possible.

@@ -170,7 +170,8 @@ fn a_pause_lasts_as_long_as_it_says() {
 
 #[test]
 fn a_function_that_fails_leaves_the_call_to_the_default_plan() {
-    let bad_plan = Answer { plan: Plan { steps: vec![Step::Answer], state: vec![] }, version: "v2".into() };
+    let bad_plan =
+        Answer { plan: Plan { steps: vec![Step::Answer], state: vec![] }, version: "v2".into(), instead_of: None };
     let table = [
         (Err(ConsultFailure::Trapped("unreachable".into())), "the function trapped: unreachable", ""),
         (Ok(bad_plan), "the plan was refused: step 1: this gateway does not carry out `answer` yet", "v2"),
@@ -295,7 +296,8 @@ fn two_who_call_each_other_have_two_calls() {
     let (one, two) = (harness.invite(1, "bob"), harness.invite(2, "alice"));
     for (at, user) in [(0, "bob"), (1, "alice")] {
         let call = harness.asked[at].call;
-        let answer = Ok(Answer { plan: Plan::ring_user(user, Duration::from_secs(9)), version: "v".into() });
+        let answer =
+            Ok(Answer { plan: Plan::ring_user(user, Duration::from_secs(9)), version: "v".into(), instead_of: None });
         harness.input(Input::Planned { call, consultation: 1, answer: Box::new(answer) });
     }
     harness.says(2, ClientMessage::Answer { call: one });

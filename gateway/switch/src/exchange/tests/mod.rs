@@ -119,7 +119,7 @@ impl Harness {
 
     /// The function answers the last question.
     fn plan(&mut self, steps: Vec<Step>) {
-        self.answer(Ok(Answer { plan: Plan { steps, state: vec![7] }, version: "v1".into() }));
+        self.answer(Ok(Answer { plan: Plan { steps, state: vec![7] }, version: "v1".into(), instead_of: None }));
     }
 
     fn answer(&mut self, answer: Result<Answer, ConsultFailure>) {

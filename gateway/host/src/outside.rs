@@ -1,0 +1,219 @@
+//! The one door of a function to the world: every host call that is not pure becomes a [`Question`] to an [`Outside`], and its
+//! [`Reply`] is all that the function gets. So a gateway answers from its store and the network, a replay answers from what was
+//! recorded, and a test from a table; and what passes the door is the whole record of an invocation's surroundings.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// Answers what a function asks of the world.
+#[async_trait::async_trait]
+pub trait Outside: Send + Sync {
+    /// Answers one question. It is called once for each host call of an invocation, in their order; an answer may take its time, and
+    /// may be dropped half-way when the invocation's deadline passes.
+    async fn ask(&self, question: Question) -> Reply;
+}
+
+/// What a function asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Key-value: the value of a key. Answer: [`Reply::Value`].
+    KvGet {
+        /// The store's label; `default` unless the function names another.
+        store: String,
+        /// The key.
+        key: String,
+    },
+    /// Key-value: keep a value. Answer: [`Reply::Done`].
+    KvSet {
+        /// The store's label.
+        store: String,
+        /// The key.
+        key: String,
+        /// The value.
+        value: Bytes,
+    },
+    /// Key-value: forget a key; one that is not there is no error. Answer: [`Reply::Done`].
+    KvDelete {
+        /// The store's label.
+        store: String,
+        /// The key.
+        key: String,
+    },
+    /// Key-value: whether there is a key. Answer: [`Reply::Truth`].
+    KvExists {
+        /// The store's label.
+        store: String,
+        /// The key.
+        key: String,
+    },
+    /// Key-value: the keys after this one, in their order. Answer: [`Reply::Keys`].
+    KvKeys {
+        /// The store's label.
+        store: String,
+        /// Where the page before ended.
+        after: Option<String>,
+    },
+    /// Key-value: add to the number under a key (decimal text; a missing key counts as 0). Answer: [`Reply::Number`].
+    KvIncrement {
+        /// The store's label.
+        store: String,
+        /// The key.
+        key: String,
+        /// How much.
+        by: i64,
+    },
+    /// Key-value: whether a store of this label may be opened. Answer: [`Reply::Done`].
+    KvOpen {
+        /// The store's label.
+        store: String,
+    },
+    /// A variable or secret of the tenant. Answer: [`Reply::Text`].
+    Variable {
+        /// Its name.
+        name: String,
+    },
+    /// All variables and secrets. Answer: [`Reply::Texts`].
+    Variables,
+    /// An outgoing HTTP request. Answer: [`Reply::Response`].
+    Http(HttpRequest),
+    /// How many devices of a user can be rung right now. Answer: [`Reply::Number`].
+    Reachable {
+        /// The user's name.
+        user: String,
+    },
+    /// How many callers wait in a queue. Answer: [`Reply::Number`].
+    QueueLength {
+        /// The queue's name.
+        queue: String,
+    },
+    /// How many parties are in a room. Answer: [`Reply::Number`].
+    RoomOccupancy {
+        /// The room's name.
+        room: String,
+    },
+}
+
+/// What it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// A value, if there is one.
+    Value(Option<Bytes>),
+    /// It is done.
+    Done,
+    /// Yes or no.
+    Truth(bool),
+    /// Some keys.
+    Keys {
+        /// In their order.
+        keys: Vec<String>,
+        /// Where the next page begins, when there is more.
+        more: Option<String>,
+    },
+    /// A number.
+    Number(i64),
+    /// A text, if there is one.
+    Text(Option<String>),
+    /// Names and texts, in the order of the names.
+    Texts(Vec<(String, String)>),
+    /// What a server answered.
+    Response(HttpResponse),
+    /// There is no answer.
+    Refused(Refusal),
+}
+
+/// Why a question got no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The function may not do that; says what would have to change.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// No such thing (a store of that label, a queue).
+    #[error("there is no {0}")]
+    NoSuch(String),
+    /// A budget of the tenant is used up.
+    #[error("over the tenant's limit: {0}")]
+    OverLimit(String),
+    /// What was asked is not well-formed.
+    #[error("not well-formed: {0}")]
+    Invalid(String),
+    /// It took too long.
+    #[error("timed out: {0}")]
+    TimedOut(String),
+    /// It failed.
+    #[error("failed: {0}")]
+    Failed(String),
+    /// In a replay: this question was not asked when the invocation was recorded, so nobody knows the answer.
+    #[error("not recorded")]
+    NotRecorded,
+}
+
+/// An outgoing HTTP request, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// The method, upper case.
+    pub method: String,
+    /// The absolute URL.
+    pub url: String,
+    /// Names in lower case, and values; what is no UTF-8 was refused before.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// The longest wait that the function asked for, milliseconds; the gateway's own limit holds as well.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What a server answered, whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Bytes; as JSON a string when they are UTF-8, else `{"base64": "…"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bytes(pub bytes::Bytes);
+
+/// How [`Bytes`] look as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Coded { base64: String },
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => Written::Coded { base64: STANDARD.encode(&self.0) }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Written::deserialize(deserializer)? {
+            Written::Text(text) => text.into(),
+            Written::Coded { base64 } => STANDARD.decode(base64).map_err(serde::de::Error::custom)?.into(),
+        }))
+    }
+}
+
+/// An outside that has nothing to give: for tests, benchmarks and `tandem check`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+#[async_trait::async_trait]
+impl Outside for Nothing {
+    async fn ask(&self, _question: Question) -> Reply {
+        Reply::Refused(Refusal::Denied("this function has no world around it".into()))
+    }
+}
