@@ -46,7 +46,7 @@ pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub const LOG_BYTES_MAX: usize = 16 * 1024;
 
 /// How much of a function's own error message is kept, bytes (the contract says so).
-pub const ERROR_BYTES_MAX: usize = 1024;
+pub const ERROR_BYTES_MAX: usize = tandem_switch::limits::FUNCTION_ERROR_BYTES_MAX;
 
 /// Most invocations at once: each holds a place of the instance pool. At 50 µs each that is five million questions a second, so it is
 /// reached only by functions that wait or compute long. Further ones wait [`PERMIT_WAIT_MAX`].

@@ -19,7 +19,7 @@ pub enum Transport {
 }
 
 /// How the gateway knows that a party is who it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verification {
     /// A token signed with the tenant's key.
@@ -31,7 +31,7 @@ pub enum Verification {
 }
 
 /// Somebody at one end of a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Party {
     /// A user's name, a number in E.164 form or a SIP address.
@@ -52,7 +52,7 @@ pub struct Header {
 }
 
 /// The call, as it is when the function is asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Context {
     /// The call's identifier.
@@ -80,7 +80,7 @@ pub struct Context {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// Somebody calls.
@@ -92,7 +92,7 @@ pub enum Event {
 }
 
 /// A `consult` step's question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Consultation {
     /// The tag of the `consult` step.
@@ -102,7 +102,7 @@ pub struct Consultation {
 }
 
 /// What the last step brought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Nothing to tell.
@@ -113,7 +113,7 @@ pub enum Outcome {
 }
 
 /// What a `dial` brought.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct DialOutcome {
     /// `normal` when it was answered and the callee hung up; else why it was not answered.
@@ -125,7 +125,7 @@ pub struct DialOutcome {
 }
 
 /// `call-record` of the contract: what the function learns of an ended call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct EndedCall {
     /// The call's identifier.

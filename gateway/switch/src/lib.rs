@@ -5,13 +5,15 @@
 //! - [`call::Call`]: one call: its plan, cursor and legs;
 //! - [`signal`]: the messages between clients and the gateway;
 //! - [`media`]: datagram and RTP headers, the forwarding table, reception statistics, the jitter buffer;
-//! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON.
+//! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON;
+//! - [`http_contract`]: the same contract for a function that is asked over HTTP.
 #![forbid(unsafe_code)]
 
 pub mod call;
 pub mod cause;
 pub mod event;
 pub mod exchange;
+pub mod http_contract;
 pub mod id;
 pub mod limits;
 pub mod media;

@@ -35,6 +35,9 @@ pub const DIAL_LEGS_MAX: usize = 64;
 /// Largest state that a function may carry from plan to plan, bytes. Larger: the plan is refused.
 pub const PLAN_STATE_BYTES_MAX: usize = 16 * 1024;
 
+/// How much of a function's own words for its failure is kept, bytes (`error` of `wit/voice.wit`). The rest is dropped.
+pub const FUNCTION_ERROR_BYTES_MAX: usize = 1024;
+
 /// Longest tag of a consult step, bytes. Longer: the plan is refused.
 pub const TAG_BYTES_MAX: usize = 128;
 

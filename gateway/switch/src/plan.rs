@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
@@ -12,7 +13,7 @@ use crate::id::UserId;
 use crate::limits;
 
 /// What the gateway shall do with the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Plan {
     /// The steps, in order.
@@ -23,7 +24,7 @@ pub struct Plan {
 }
 
 /// One thing to do. See `step` of `wit/voice.wit`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[expect(missing_docs, reason = "wit/voice.wit documents every step; one place")]
 pub enum Step {
@@ -80,7 +81,7 @@ impl Step {
 macro_rules! contract {
     ($($item:item)*) => {
         $(
-            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
             #[serde(rename_all = "kebab-case", deny_unknown_fields)]
             #[expect(missing_docs, reason = "wit/voice.wit documents every field; one place")]
             $item
