@@ -32,6 +32,9 @@ const LINK_EVENTS_MAX: usize = 4096;
 /// Most commands that wait for the driver. When it is full, whoever commands waits.
 const COMMANDS_MAX: usize = 64;
 
+/// Most findings about versions that wait to be kept.
+const VERDICTS_MAX: usize = 256;
+
 /// How long ending every call may take at the very end: storing its record and telling its function, whose deadline is 9 s at most.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(12);
 
@@ -126,6 +129,7 @@ impl Gateway {
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
 
+        let (verdicts, _found) = mpsc::channel(VERDICTS_MAX);
         let (status_sender, status) = watch::channel(Status::default());
         let parts = Parts {
             exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
@@ -134,6 +138,8 @@ impl Gateway {
             keyring: Arc::clone(&keyring),
             store: store.clone(),
             metrics: metrics.area("calls", CallMetrics::register),
+            meters: Arc::default(),
+            verdicts,
             node: config.node.name.clone(),
             region: config.node.region.clone(),
             started,

@@ -22,10 +22,12 @@ use tokio::task::JoinSet;
 
 use crate::calls::functions::{Functions, Version};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
+use crate::calls::routing::{Routing, Verdict};
 use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
 use crate::media::{LinkEvent, Media, Route};
 use crate::store::{Store, StoreError};
+use crate::tenants::usage::Meters;
 use crate::token::Keyring;
 
 /// How often talkers learn how well they are received.
@@ -50,6 +52,10 @@ pub enum Command {
     Tenant(TenantId, Box<TenantSettings>),
     /// A new version of a tenant's function answers from the next call on.
     Deploy(TenantId, Version),
+    /// From the next call on a tenant's calls are routed so; acknowledged when that is so.
+    Routing(TenantId, Box<Routing>, oneshot::Sender<()>),
+    /// The tenant is gone: its sessions and calls end, nobody new is let in; acknowledged when that is so.
+    Forget(TenantId, oneshot::Sender<()>),
     /// No new sessions and calls; answered when no call is left.
     Drain(oneshot::Sender<()>),
     /// End every call and session; answered when every record is stored.
@@ -70,6 +76,10 @@ pub struct Parts {
     pub store: Store,
     /// Counters.
     pub metrics: CallMetrics,
+    /// What tenants use of their budgets.
+    pub meters: Arc<Meters>,
+    /// Where it goes what is found out about versions. When it is full, the driver does not wait: the finding is told again later.
+    pub verdicts: mpsc::Sender<Verdict>,
     /// The node's name, told to functions.
     pub node: String,
     /// The node's region, told to functions.
@@ -204,6 +214,17 @@ impl CallDriver {
             Command::Deploy(tenant, version) => {
                 tracing::info!(%tenant, version = &*version.name, "function live for the next call");
                 self.functions.deploy(tenant, version);
+            }
+            Command::Routing(tenant, routing, done) => {
+                if let Some(version) = routing.functions.into_values().find_map(|deployed| deployed.live) {
+                    self.functions.deploy(tenant, Version { function: version.function, name: version.name });
+                }
+                let _ = done.send(());
+            }
+            Command::Forget(tenant, done) => {
+                let nobody = TenantSettings { sessions_max: 0, calls_max: 0, ..TenantSettings::default() };
+                self.handle(Input::Tenant { tenant, settings: Box::new(nobody) });
+                let _ = done.send(());
             }
             Command::Drain(done) => {
                 self.drained = Some(done);

@@ -6,10 +6,18 @@
 
 mod error;
 pub mod model;
+pub mod usage;
 
+use std::sync::Arc;
+
+use tandem_host::Host;
 use tandem_switch::id::{FunctionId, TenantId, UserId};
+use tokio::sync::mpsc;
 
+use crate::calls::driver::Command;
 use crate::config::Secret;
+use crate::store::Store;
+use crate::token::Keyring;
 
 pub use error::TenantError;
 use model::*;
@@ -27,9 +35,43 @@ pub struct Remembered {
     pub body: Vec<u8>,
 }
 
+/// What tenants' changes are made with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Keeps everything; components beside it, in its directory.
+    pub store: Store,
+    /// Compiles and checks components.
+    pub host: Arc<Host>,
+    /// Where keys are put to work.
+    pub keyring: Arc<Keyring>,
+    /// What everybody uses.
+    pub meters: Arc<usage::Meters>,
+    /// The call driver, which is told of every change that concerns calls. What is kept takes effect at the next start when it is gone.
+    pub commands: mpsc::Sender<Command>,
+    /// The token that may do everything; none: nobody is the operator.
+    pub operator_token: Option<Secret>,
+}
+
 /// Everything about tenants. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Tenants {}
+pub struct Tenants {
+    parts: Arc<Parts>,
+}
+
+impl Tenants {
+    /// Takes up what the store has.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn open(parts: Parts) -> Result<Self> {
+        Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// What everybody uses.
+    pub fn meters(&self) -> &Arc<usage::Meters> {
+        &self.parts.meters
+    }
+}
 
 /// Tenants.
 impl Tenants {
