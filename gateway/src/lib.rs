@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod gateway;
 pub mod media;
+pub mod outgoing;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;
