@@ -114,7 +114,6 @@ impl Host {
         event: &Event,
         conditions: Conditions,
     ) -> Invocation {
-        let _ = conditions;
         if !Engine::same(&self.engine, function.pre.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
@@ -125,10 +124,10 @@ impl Host {
         };
         let _running = self.ticker.run();
         let started = Instant::now();
-        let mut store = self.store();
+        let mut store = self.store(&conditions, context);
         let asked = ask(&mut store, function, convert::context(context), convert::event(event));
         let asked = tokio::time::timeout(self.limits.deadline, asked).await;
-        let sandbox = store.data();
+        let sandbox = store.data_mut();
         let answer = match asked {
             Err(_) => Err(ConsultFailure::DeadlineExceeded(self.limits.deadline)),
             Ok(Err(error)) => Err(failure(&error, &sandbox.memory, &self.limits)),
@@ -140,15 +139,15 @@ impl Host {
             answer,
             micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             cpu_micros: 0,
-            trace: Trace::default(),
+            trace: sandbox.take_trace(),
             memory_high_water_bytes: sandbox.memory.bytes,
             log: Log { text, dropped_bytes },
         }
     }
 
     /// A fresh world for one instance, with every limit set.
-    fn store(&self) -> Store<Sandbox> {
-        let mut store = Store::new(&self.engine, Sandbox::new(self.limits.memory_bytes_max));
+    fn store(&self, conditions: &Conditions, context: &Context) -> Store<Sandbox> {
+        let mut store = Store::new(&self.engine, Sandbox::new(conditions, context.now));
         store.limiter(|sandbox| &mut sandbox.memory);
         store.set_hostcall_fuel(self.limits.answer_bytes_max);
         store.set_max_component_handles(limits::HANDLES_MAX);

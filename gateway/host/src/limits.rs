@@ -55,7 +55,7 @@ pub const INVOCATIONS_MAX: u32 = 256;
 /// How long an invocation waits for a place. Then it fails as overloaded, and the call takes the default plan.
 pub const PERMIT_WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// Most clock readings of one invocation that are recorded. Further ones repeat the last.
+/// Most clock readings of one invocation that are recorded. Further ones show one microsecond more each.
 pub const CLOCK_READINGS_MAX: usize = 256;
 
 /// Most host calls (key-value, variables, HTTP, directory) of one invocation. A further one is refused as over the limit.
@@ -63,6 +63,10 @@ pub const HOST_CALLS_MAX: usize = 64;
 
 /// Largest value that one host call may carry in or out (a key-value value, an HTTP body), bytes. Larger: refused.
 pub const HOST_CALL_BYTES_MAX: usize = 1024 * 1024;
+
+/// Most that all host calls of one invocation carry together, bytes, since all of it is kept in memory until the invocation ends and is
+/// then recorded. A further one is refused as over the limit.
+pub const TRACE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Most handles (of streams, pollables …) that an instance may hold at once. More: it traps. Rust's std needs five.
 pub const HANDLES_MAX: usize = 256;

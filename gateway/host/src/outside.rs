@@ -95,6 +95,49 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// How much it carries, bytes, without what surrounds it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::KvGet { store, key }
+            | Self::KvDelete { store, key }
+            | Self::KvExists { store, key }
+            | Self::KvIncrement { store, key, by: _ } => store.len() + key.len(),
+            Self::KvSet { store, key, value } => store.len() + key.len() + value.0.len(),
+            Self::KvKeys { store, after } => store.len() + after.as_ref().map_or(0, String::len),
+            Self::KvOpen { store: name }
+            | Self::Variable { name }
+            | Self::Reachable { user: name }
+            | Self::QueueLength { queue: name }
+            | Self::RoomOccupancy { room: name } => name.len(),
+            Self::Variables => 0,
+            Self::Http(request) => {
+                request.method.len() + request.url.len() + pairs(&request.headers) + request.body.0.len()
+            }
+        }
+    }
+}
+
+impl Reply {
+    /// How much it carries, bytes, without what surrounds it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Value(value) => value.as_ref().map_or(0, |value| value.0.len()),
+            Self::Done | Self::Truth(_) | Self::Number(_) | Self::Refused(_) => 0,
+            Self::Keys { keys, more } => {
+                keys.iter().map(String::len).sum::<usize>() + more.as_ref().map_or(0, String::len)
+            }
+            Self::Text(text) => text.as_ref().map_or(0, String::len),
+            Self::Texts(texts) => pairs(texts),
+            Self::Response(response) => pairs(&response.headers) + response.body.0.len(),
+        }
+    }
+}
+
+fn pairs(pairs: &[(String, String)]) -> usize {
+    pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
 /// What it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,6 +180,9 @@ pub enum Refusal {
     /// A budget of the tenant is used up.
     #[error("over the tenant's limit: {0}")]
     OverLimit(String),
+    /// What was asked, or its answer, is larger than it may be.
+    #[error("too large: {0}")]
+    TooLarge(String),
     /// What was asked is not well-formed.
     #[error("not well-formed: {0}")]
     Invalid(String),

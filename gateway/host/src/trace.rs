@@ -7,12 +7,13 @@ use crate::outside::{Question, Reply};
 /// Everything that reached an invocation from outside of its instance, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
-    /// What its random numbers were drawn from: 64 hexadecimal digits.
+    /// What its random numbers were drawn from: 64 hexadecimal digits. Who reads this can recompute all of them.
     pub seed: String,
     /// What its clocks showed at each reading, microseconds since the invocation began; at most [`crate::limits::CLOCK_READINGS_MAX`],
-    /// further readings repeat the last one.
+    /// further readings show one microsecond more each.
     pub clock: Vec<u64>,
-    /// Its host calls, at most [`crate::limits::HOST_CALLS_MAX`]; a further one is refused.
+    /// Its host calls, at most [`crate::limits::HOST_CALLS_MAX`], with at most [`crate::limits::TRACE_BYTES_MAX`] together; a further one is
+    /// refused.
     pub calls: Vec<HostCall>,
 }
 
