@@ -5,10 +5,12 @@
 //! - [`call::Call`]: one call: its plan, cursor and legs;
 //! - [`signal`]: the messages between clients and the gateway;
 //! - [`media`]: datagram and RTP headers, the forwarding table, reception statistics, the jitter buffer;
+//! - [`binding`]: which function answers for what was dialled;
 //! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON;
 //! - [`http_contract`]: the same contract for a function that is asked over HTTP.
 #![forbid(unsafe_code)]
 
+pub mod binding;
 pub mod call;
 pub mod cause;
 pub mod event;
