@@ -30,6 +30,7 @@
 mod clock;
 mod context;
 mod dial;
+pub mod http;
 mod plan;
 pub mod testing;
 
@@ -40,7 +41,44 @@ pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
         world: "router",
-        additional_derives: [PartialEq, Eq],
+        additional_derives: [PartialEq, Eq, serde::Deserialize, serde::Serialize],
+        // As JSON every name is the contract's own.
+        additional_type_attributes: {
+            "tandem:voice/types@0.1.0/party": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/header": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/context": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/event": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/consultation": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/dial-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/call-record": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/plan": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/audio-source": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/play-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/gather-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/dial-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/dial-target": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/address": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/trunk-number": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/conference-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/enqueue-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/voicemail-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/record-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/transfer-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/park-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/tap-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/rejection": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/cause": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/transport": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/verification": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/tone": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/dial-strategy": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/after-answer": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/legs": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/record-action": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/transfer-kind": [#[serde(rename_all = "kebab-case")]],
+        },
         pub_export_macro: true,
         default_bindings_module: "tandem_function::bindings",
     });
@@ -74,8 +112,27 @@ impl Error {
 }
 
 /// Exports a type that implements [`Router`] as the component's `route`. Once per component, at the root of the crate.
+///
+/// `router!(Office, http)` exports it as a `wasi:http` handler as well, so that `spin up` and any other host of HTTP components can serve it:
+/// see [`http`].
 #[macro_export]
 macro_rules! router {
+    ($router:ident, http) => {
+        $crate::router!($router);
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            struct Served;
+
+            impl $crate::http::Guest for Served {
+                fn handle(request: $crate::http::IncomingRequest, response: $crate::http::ResponseOutparam) {
+                    $crate::http::serve::<$router>(request, response);
+                }
+            }
+
+            $crate::http::wasip2::http::proxy::export! { Served with_types_in $crate::http::wasip2 }
+        };
+    };
     ($router:ident) => {
         const _: () = {
             struct Exported;
