@@ -19,7 +19,7 @@ impl Router for BlockList {
     }
 }
 
-tandem_function::router!(BlockList);
+tandem_function::router!(BlockList, http);
 
 fn is_blocked(caller: &str) -> bool {
     BLOCKED.iter().any(|pattern| match pattern.strip_suffix('*') {

@@ -26,7 +26,7 @@ impl Router for FindMe {
     }
 }
 
-tandem_function::router!(FindMe);
+tandem_function::router!(FindMe, http);
 
 fn ring_device(person: &str, device: usize) -> Plan {
     let Some(suffix) = DEVICES.get(device) else {

@@ -45,7 +45,7 @@ impl Router for FrontDesk {
     }
 }
 
-tandem_function::router!(FrontDesk);
+tandem_function::router!(FrontDesk, http);
 
 /// A call that nobody answers ends with what the dial brought: busy, declined, no such user.
 fn person(user: &str) -> Plan {

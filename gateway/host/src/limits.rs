@@ -10,9 +10,9 @@ pub const RANDOM_BYTES_MAX: u64 = 4096;
 /// quarter. Further ones of it wait as they do for a place of the host's.
 pub const FUNCTION_SHARE: u32 = 4;
 
-/// Largest component, bytes. A router of a compiled language has 50 KB to 3 MB, one with a JavaScript engine inside 12 MB. Larger: not
-/// loaded.
-pub const COMPONENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Largest component, bytes. A router of a compiled language has 50 KB to 3 MB, one with a JavaScript engine inside 2 to 12 MB, one with
+/// Python inside 18 MB. Larger: not loaded.
+pub const COMPONENT_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 /// Most memory of one instance, bytes, its tables not counted. A router needs 1 to 2 MB. More: growing fails, and the invocation ends
 /// as out of memory if the function cannot do without.

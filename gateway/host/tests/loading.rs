@@ -62,7 +62,7 @@ fn an_inspection_says_what_a_component_is() {
     let host = host(patient());
     let bytes = guest("front-desk");
     let inspection = host.inspect(&bytes).unwrap();
-    assert_eq!(inspection.exports, ["route"]);
+    assert_eq!(inspection.exports, ["route", "wasi:http/incoming-handler@0.2.12"]);
     assert!(inspection.imports.iter().any(|name| name == "tandem:voice/types@0.1.0"), "{inspection:?}");
     assert_eq!((inspection.bytes, &inspection.refusal), (bytes.len(), &None));
     let foreign = host.inspect(&importing("wasi:http/outgoing-handler@0.2.6", None)).unwrap();
