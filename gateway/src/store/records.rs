@@ -1,7 +1,7 @@
 //! Call records: written once, read by filter.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Transaction, params, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 use tandem_switch::id::{TenantId, UserId};
 use tandem_switch::record::CallRecord;
 use tandem_switch::time::UnixMillis;
@@ -37,9 +37,9 @@ pub struct Page {
     pub next: Option<i64>,
 }
 
-pub(super) fn insert(transaction: &Transaction<'_>, record: &CallRecord) -> Result<(), rusqlite::Error> {
+pub(super) fn insert(connection: &Connection, record: &CallRecord) -> Result<(), rusqlite::Error> {
     let body = serde_json::to_string(record).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    let mut statement = transaction.prepare_cached(
+    let mut statement = connection.prepare_cached(
         "INSERT INTO record (call, tenant, caller, dialled, answered_by, started_at, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (call) DO NOTHING",
     )?;

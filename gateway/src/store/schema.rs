@@ -1,4 +1,7 @@
 //! The tables, and how an older database becomes a newer one.
+//!
+//! What is shown as a whole and never searched (settings, a version, a roll-out) is kept as JSON in `body`, in the shape that the
+//! control API shows; what is searched, counted or joined has a column.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,8 +16,21 @@ const APPLICATION_ID: i64 = 0x544e_444d;
 /// How long a statement waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What makes version n+1 of version n. Only ever appended to.
-const MIGRATIONS: &[&str] = &["
+/// One kind of database.
+pub(super) struct Schema {
+    /// What makes version n+1 of version n. Only ever appended to.
+    migrations: &'static [&'static str],
+    /// Whether what was acknowledged must survive a power cut (`FULL`), or a killed process only (`NORMAL`).
+    synchronous: &'static str,
+}
+
+/// `tandem.sqlite`.
+pub(super) const STORE: Schema = Schema { migrations: &[RECORDS, TENANTS], synchronous: "FULL" };
+
+/// `invocations.sqlite`: what happened is worth having, and not worth a flush for each invocation.
+pub(super) const INVOCATIONS: Schema = Schema { migrations: &[INVOCATION], synchronous: "NORMAL" };
+
+const RECORDS: &str = "
     CREATE TABLE record (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         call TEXT NOT NULL UNIQUE,
@@ -27,24 +43,157 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT;
     CREATE INDEX record_by_tenant ON record (tenant, started_at);
     CREATE INDEX record_by_time ON record (started_at);
-"];
+";
 
-fn known() -> i64 {
-    i64::try_from(MIGRATIONS.len()).expect("migrations are few")
+const TENANTS: &str = "
+    CREATE TABLE tenant (
+        name TEXT PRIMARY KEY,
+        settings TEXT NOT NULL,
+        declared INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        deployments INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE key (
+        seq INTEGER PRIMARY KEY,
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        id TEXT,
+        kind TEXT NOT NULL,
+        material BLOB NOT NULL,
+        declared INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        UNIQUE (tenant, id)
+    ) STRICT;
+    CREATE TABLE user (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        display_name TEXT,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE token (
+        id TEXT PRIMARY KEY,
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        hash BLOB NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX token_by_tenant ON token (tenant);
+    CREATE TABLE component (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        digest TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        imports TEXT NOT NULL,
+        uploaded_at INTEGER NOT NULL,
+        PRIMARY KEY (tenant, digest)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX component_by_digest ON component (digest);
+    CREATE TABLE function (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        body TEXT NOT NULL,
+        versions INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE version (
+        tenant TEXT NOT NULL,
+        function TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (tenant, function, number),
+        FOREIGN KEY (tenant, function) REFERENCES function ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX version_by_digest ON version (tenant, digest);
+    CREATE TABLE deployment (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        id INTEGER NOT NULL,
+        function TEXT NOT NULL,
+        running INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deployment_by_function ON deployment (tenant, function, id);
+    CREATE TABLE binding (
+        tenant TEXT NOT NULL,
+        pattern TEXT NOT NULL,
+        function TEXT NOT NULL,
+        PRIMARY KEY (tenant, pattern),
+        FOREIGN KEY (tenant, function) REFERENCES function ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE variable (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        secret INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE kv (
+        tenant TEXT NOT NULL,
+        store TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value BLOB NOT NULL,
+        PRIMARY KEY (tenant, store, key)
+    ) STRICT;
+    CREATE TABLE kv_usage (
+        tenant TEXT PRIMARY KEY,
+        keys INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        action TEXT NOT NULL,
+        target TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_by_tenant ON audit (tenant, id);
+    CREATE TABLE idempotency (
+        actor TEXT NOT NULL,
+        key TEXT NOT NULL,
+        request BLOB NOT NULL,
+        status INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (actor, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_by_time ON idempotency (at);
+";
+
+const INVOCATION: &str = "
+    CREATE TABLE invocation (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        function TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        call TEXT NOT NULL,
+        failed INTEGER NOT NULL,
+        body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX invocation_by_tenant ON invocation (tenant, id);
+    CREATE INDEX invocation_by_call ON invocation (tenant, call, id);
+";
+
+impl Schema {
+    fn known(&self) -> i64 {
+        i64::try_from(self.migrations.len()).expect("migrations are few")
+    }
 }
 
 /// Makes a new database, or brings an older one up to date.
-pub(super) fn prepare(connection: &Connection, file: &Path) -> Result<(), StoreError> {
+pub(super) fn prepare(schema: &Schema, connection: &Connection, file: &Path) -> Result<(), StoreError> {
     let cannot_open = |error| StoreError::cannot_open(file, error);
     connection.busy_timeout(BUSY_TIMEOUT).map_err(cannot_open)?;
-    let found = version(connection, file)?;
+    let found = version(schema, connection, file)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(cannot_open)?;
     if mode != "wal" {
         tracing::warn!(mode, "the file system has no write-ahead log; `tandem records` may have to wait for the node");
     }
-    connection.pragma_update(None, "synchronous", "FULL").map_err(cannot_open)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(cannot_open)?;
+    connection.pragma_update(None, "synchronous", schema.synchronous).map_err(cannot_open)?;
     let done = usize::try_from(found).unwrap_or(0);
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(done) {
+    for (index, migration) in schema.migrations.iter().enumerate().skip(done) {
         let version = index + 1;
         let batch = format!(
             "BEGIN IMMEDIATE; {migration} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT;"
@@ -56,16 +205,16 @@ pub(super) fn prepare(connection: &Connection, file: &Path) -> Result<(), StoreE
 }
 
 /// Checks that a database that is only read is one of ours and of a version that is known.
-pub(super) fn check(connection: &Connection, file: &Path) -> Result<(), StoreError> {
+pub(super) fn check(schema: &Schema, connection: &Connection, file: &Path) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| StoreError::cannot_open(file, error))?;
-    match version(connection, file)? {
+    match version(schema, connection, file)? {
         0 => Err(StoreError::Missing { file: file.to_owned() }),
         _ => Ok(()),
     }
 }
 
 /// The database's version; 0 when it is empty.
-fn version(connection: &Connection, file: &Path) -> Result<i64, StoreError> {
+fn version(schema: &Schema, connection: &Connection, file: &Path) -> Result<i64, StoreError> {
     let cannot_open = |error| StoreError::cannot_open(file, error);
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(cannot_open);
     let tables = number("SELECT count(*) FROM sqlite_master")?;
@@ -73,8 +222,8 @@ fn version(connection: &Connection, file: &Path) -> Result<i64, StoreError> {
     let found = number("PRAGMA user_version")?;
     match (tables, application) {
         (0, 0) => Ok(0),
-        (_, APPLICATION_ID) if found > known() => {
-            Err(StoreError::TooNew { file: file.to_owned(), found, known: known() })
+        (_, APPLICATION_ID) if found > schema.known() => {
+            Err(StoreError::TooNew { file: file.to_owned(), found, known: schema.known() })
         }
         (_, APPLICATION_ID) => Ok(found),
         (_, _) => Err(StoreError::Foreign { file: file.to_owned() }),

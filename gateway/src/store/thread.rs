@@ -1,85 +1,130 @@
-//! The thread that owns the connection.
+//! The threads that own the connections: one writes, others read, so that no question waits behind a flush to disk.
 
-use rusqlite::{Connection, TransactionBehavior};
-use tandem_switch::record::CallRecord;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::records::{self, Filter, Page};
 
-/// Most records in one transaction: bounds how long the first of them waits.
+/// Most changes in one transaction: bounds how long the first of them waits.
 const BATCH_MAX: usize = 256;
 
-/// What the thread is asked to do.
-#[derive(Debug)]
-pub(super) enum Task {
-    /// Keep a record.
-    Insert { record: Box<CallRecord>, done: oneshot::Sender<Result<(), StoreError>> },
-    /// Read records.
-    Select { filter: Box<Filter>, done: oneshot::Sender<Result<Page, StoreError>> },
-    /// End.
-    Close { done: oneshot::Sender<()> },
+/// A change: what it does inside of the transaction. When there is none it is told why, and does nothing.
+pub(super) type Work = Box<dyn FnOnce(Result<&Connection, &rusqlite::Error>) -> Worked + Send>;
+
+/// A question.
+pub(super) type Question = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Tells whoever asked for a change whether it is on disk.
+pub(super) type Tell = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+/// What a change brought.
+pub(super) struct Worked {
+    /// Whether it succeeded: one that did not leaves nothing behind.
+    pub(super) keep: bool,
+    /// Tells whoever asked, once it is known whether the transaction is on disk; else why not.
+    pub(super) tell: Tell,
 }
 
-type Waiting = (Box<CallRecord>, oneshot::Sender<Result<(), StoreError>>);
+/// What a writing thread is asked to do.
+pub(super) enum Task {
+    /// Make a change.
+    Write(Work),
+    /// End.
+    Close(oneshot::Sender<()>),
+}
 
-/// Works until the last handle is gone or one says `Close`. Whoever asked may have gone away: answers are sent without looking.
-pub(super) fn run(mut connection: Connection, mut queue: mpsc::Receiver<Task>) {
+/// What a reading thread is asked to do.
+pub(super) enum Ask {
+    /// Answer a question.
+    Read(Question),
+    /// End.
+    Close(oneshot::Sender<()>),
+}
+
+/// Starts a writing thread; it works until the last handle is gone or one says `Close`.
+pub(super) fn writer(name: &str, connection: Connection, queue: mpsc::Receiver<Task>) -> Result<(), StoreError> {
+    start(name, move || write_all(connection, queue))
+}
+
+/// Starts a reading thread, likewise.
+pub(super) fn reader(name: &str, connection: Connection, queue: mpsc::Receiver<Ask>) -> Result<(), StoreError> {
+    start(name, move || answer_all(connection, queue))
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(run);
+    started.map(drop).map_err(|error| StoreError::NoThread { error })
+}
+
+fn answer_all(connection: Connection, mut queue: mpsc::Receiver<Ask>) {
+    while let Some(ask) = queue.blocking_recv() {
+        match ask {
+            Ask::Read(question) => question(&connection),
+            Ask::Close(done) => return close(connection, done),
+        }
+    }
+}
+
+fn write_all(mut connection: Connection, mut queue: mpsc::Receiver<Task>) {
     let mut next = queue.blocking_recv();
     while let Some(task) = next.take() {
         match task {
-            Task::Insert { record, done } => {
-                let mut batch = vec![(record, done)];
+            Task::Write(work) => {
+                let mut batch = vec![work];
                 while batch.len() < BATCH_MAX && next.is_none() {
                     match queue.try_recv() {
-                        Ok(Task::Insert { record, done }) => batch.push((record, done)),
+                        Ok(Task::Write(work)) => batch.push(work),
                         Ok(other) => next = Some(other),
                         Err(_) => break,
                     }
                 }
-                keep(&mut connection, batch);
+                commit(&mut connection, batch);
             }
-            Task::Select { filter, done } => {
-                let _ = done.send(records::select(&connection, &filter));
-            }
-            Task::Close { done } => {
-                if let Err((_, error)) = connection.close() {
-                    tracing::warn!(%error, "the store did not close cleanly; it recovers when it is opened again");
-                }
-                let _ = done.send(());
-                return;
-            }
+            Task::Close(done) => return close(connection, done),
         }
         next = next.or_else(|| queue.blocking_recv());
     }
 }
 
-/// Writes a batch in one transaction and acknowledges it once it is on disk. A record that the database refuses must not take the
-/// others with it: then each is tried by itself. A database that is locked or a disk that is full refuses them all alike.
-fn keep(connection: &mut Connection, batch: Vec<Waiting>) {
-    let written = write(connection, batch.iter().map(|(record, _)| &**record));
-    let together = !written.as_ref().is_err_and(is_one_records_fault) || batch.len() == 1;
-    let shared = written.map_err(|error| error.to_string());
-    for (record, done) in batch {
-        let result =
-            if together { shared.clone() } else { write(connection, [&*record]).map_err(|error| error.to_string()) };
-        let _ = done.send(result.map_err(StoreError::NotWritten));
+fn close(connection: Connection, done: oneshot::Sender<()>) {
+    if let Err((_, error)) = connection.close() {
+        tracing::warn!(%error, "the store did not close cleanly; it recovers when it is opened again");
+    }
+    let _ = done.send(());
+}
+
+/// Makes the changes of a batch in one transaction, each in a savepoint of its own, so that one that fails takes no other with it. All
+/// are told once the whole is on disk. Whoever asked may have gone away: answers are sent without looking.
+fn commit(connection: &mut Connection, batch: Vec<Work>) {
+    let mut told = Vec::with_capacity(batch.len());
+    let outcome = make(connection, batch, &mut told).map_err(|error| error.to_string());
+    for tell in told {
+        tell(outcome.clone());
     }
 }
 
-fn is_one_records_fault(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{ConstraintViolation, TooBig, TypeMismatch};
-    let refused = |code| matches!(code, ConstraintViolation | TooBig | TypeMismatch);
-    error.sqlite_error_code().is_none_or(refused)
+fn make(connection: &mut Connection, batch: Vec<Work>, told: &mut Vec<Tell>) -> Result<(), rusqlite::Error> {
+    let mut waiting = batch.into_iter();
+    let made = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => {
+            waiting.by_ref().try_for_each(|work| step(&transaction, work, told)).and_then(|()| transaction.commit())
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &made {
+        told.extend(waiting.map(|work| work(Err(error)).tell));
+    }
+    made
 }
 
-fn write<'a>(
-    connection: &mut Connection,
-    batch: impl IntoIterator<Item = &'a CallRecord>,
-) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    for record in batch {
-        records::insert(&transaction, record)?;
+/// One change in a savepoint.
+fn step(transaction: &Transaction<'_>, work: Work, told: &mut Vec<Tell>) -> Result<(), rusqlite::Error> {
+    if let Err(error) = transaction.execute_batch("SAVEPOINT change") {
+        told.push(work(Err(&error)).tell);
+        return Err(error);
     }
-    transaction.commit()
+    let Worked { keep, tell } = work(Ok(transaction));
+    told.push(tell);
+    // A full disk or a failing one ends the whole transaction behind our back: then nothing of it is kept, and the release says so.
+    transaction.execute_batch(if keep { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" })
 }
