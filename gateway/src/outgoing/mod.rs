@@ -1,7 +1,18 @@
 //! What leaves the gateway towards other people's servers because a tenant wants it to.
 //!
-//! - [`HostPattern`]: where a version's manifest lets its functions go.
+//! - [`Client`]: functions' own HTTP requests;
+//! - [`HostPattern`]: where a version's manifest lets them go; [`addresses`]: which addresses they may reach at all;
+//! - [`webhook`]: a routing function that is asked over HTTP.
 
+pub mod addresses;
+mod client;
 mod hosts;
+pub mod limits;
+mod metrics;
+mod transport;
+pub mod webhook;
 
+pub use client::Client;
 pub use hosts::{BadHostPattern, HostPattern, PATTERN_BYTES_MAX};
+pub use metrics::{OutcomeLabel, OutgoingMetrics};
+pub use transport::SetupError;
