@@ -30,8 +30,11 @@
 mod clock;
 mod context;
 mod dial;
+mod host;
 pub mod http;
 mod plan;
+#[cfg(not(target_family = "wasm"))]
+mod surroundings;
 pub mod testing;
 
 /// What wit-bindgen makes of `wit/voice.wit`. Not for direct use: the crate's root has every type.
@@ -93,6 +96,7 @@ pub use bindings::tandem::voice::types::{
 };
 pub use clock::{LocalTime, Weekday};
 pub use dial::ring;
+pub use host::{Refused, config, directory, key_value, log};
 
 /// A routing function. [`router!`] makes a component of a type that implements it.
 pub trait Router {

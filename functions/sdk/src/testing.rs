@@ -18,6 +18,8 @@
 use std::pin::pin;
 use std::task::{Poll, Waker};
 
+#[cfg(not(target_family = "wasm"))]
+pub use crate::surroundings::Surroundings;
 use crate::{
     Cause, Consultation, Context, DialOutcome, Error, Event, Outcome, Party, Plan, Router, Transport, Verification,
 };

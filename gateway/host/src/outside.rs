@@ -134,6 +134,32 @@ impl Reply {
     }
 }
 
+/// Takes a reply for what its question wants. An outside that answers with something else is at fault: the function is told that it failed.
+macro_rules! taking {
+    ($($name:ident: $reply:pat => $value:expr, $ty:ty;)*) => {$(
+        pub(crate) fn $name(self) -> Result<$ty, Refusal> {
+            match self {
+                $reply => Ok($value),
+                Self::Refused(refusal) => Err(refusal),
+                _ => Err(Refusal::Failed("the gateway answered something else".into())),
+            }
+        }
+    )*};
+}
+
+impl Reply {
+    taking! {
+        value: Self::Value(value) => value, Option<Bytes>;
+        done: Self::Done => (), ();
+        truth: Self::Truth(truth) => truth, bool;
+        keys: Self::Keys { keys, more } => (keys, more), (Vec<String>, Option<String>);
+        number: Self::Number(number) => number, i64;
+        text: Self::Text(text) => text, Option<String>;
+        texts: Self::Texts(texts) => texts, Vec<(String, String)>;
+        response: Self::Response(response) => response, HttpResponse;
+    }
+}
+
 fn pairs(pairs: &[(String, String)]) -> usize {
     pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

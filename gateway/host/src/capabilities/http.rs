@@ -8,7 +8,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::capabilities::door::Door;
 use crate::limits;
-use crate::outside::{Bytes, HttpRequest, HttpResponse, Question, Refusal, Reply};
+use crate::outside::{Bytes, HttpRequest, HttpResponse, Question, Refusal};
 
 /// What `wasi:http` does with an outgoing request.
 pub(crate) struct Outgoing(pub(crate) Door);
@@ -31,12 +31,7 @@ impl WasiHttpHooks for Outgoing {
         let door = self.0.clone();
         Box::new(async move {
             let question = Question::Http(gathered(request, options.unwrap_or_default()).await?);
-            let response = match door.ask(question).await {
-                Reply::Response(response) => scattered(response)?,
-                Reply::Refused(refusal) => return Err(error(refusal)),
-                // Another kind of reply is the outside's mistake.
-                _ => return Err(Error::InternalError(None)),
-            };
+            let response = scattered(door.ask(question).await.response().map_err(error)?)?;
             Ok((response, Box::new(std::future::ready(Ok(()))) as Driver))
         })
     }

@@ -7,15 +7,21 @@
 
 mod chance;
 mod clock;
+mod directory;
 mod door;
+#[expect(missing_docs, unreachable_pub, reason = "generated code")]
+mod foreign;
 mod http;
 mod imports;
+mod key_value;
 mod log;
+mod logging;
 mod memory;
+mod settings;
 
 use tandem_switch::time::UnixMillis;
 use wasmtime::Engine;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings;
@@ -40,6 +46,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Sandbox>> {
     let mut linker = Linker::new(engine);
     link_wasi_0_2(&mut linker)?;
     link_wasi_0_3(&mut linker)?;
+    foreign::Door::add_to_linker::<_, HasSelf<Sandbox>>(&mut linker, |sandbox| sandbox)?;
     Ok(linker)
 }
 
