@@ -8,7 +8,12 @@
 #[expect(unsafe_code, missing_docs, reason = "the generated glue between the component and its host")]
 mod bindings {
     wit_bindgen::generate!({
-        path: ["../../wit", "../../gateway/host/wit"],
+        path: [
+            "../../wit",
+            "../../gateway/host/wit/deps/wasi-keyvalue-0.2.0-draft2",
+            "../../gateway/host/wit/deps/wasi-config-0.2.0-draft-2024-09-27",
+            "../../gateway/host/wit/deps/wasi-logging-0.1.0-draft",
+        ],
         inline: r"
             package tandem:function;
 

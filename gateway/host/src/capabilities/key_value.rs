@@ -283,10 +283,7 @@ impl draft2::atomics::HostCas for Sandbox {
         Ok(Err(draft2::store::Error::Other(NO_CAS.into())))
     }
 
-    async fn current(
-        &mut self,
-        cas: Resource<Cas>,
-    ) -> wasmtime::Result<Result<Option<Vec<u8>>, draft2::store::Error>> {
+    async fn current(&mut self, cas: Resource<Cas>) -> wasmtime::Result<Result<Option<Vec<u8>>, draft2::store::Error>> {
         match *self.table.get(&cas)? {}
     }
 
