@@ -48,7 +48,7 @@ impl Trust {
     ///
     /// # Errors
     /// When there is no certificate authority to trust.
-    pub(crate) fn tls(
+    pub fn tls(
         &self,
         versions: &[&'static SupportedProtocolVersion],
         protocol: &str,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use tandem_host::{Host, HostConfig};
+use tandem_host::{Host, HostConfig, HostError};
 
 /// Arguments of `tandem check`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let file = args.component.display();
     let bytes = std::fs::read(&args.component).with_context(|| format!("cannot read {file}"))?;
-    let host = Host::new(HostConfig { limits: tandem_host::Limits::default(), cache: None })?;
+    let host = host()?;
     let found = host.inspect(&bytes).with_context(|| file.to_string())?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{file}")?;
@@ -33,6 +33,11 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     writeln!(out, "  verdict  {}", found.verdict())?;
     anyhow::ensure!(found.refusal.is_none(), "{file} cannot be used as a routing function");
     Ok(())
+}
+
+/// A host for looking at components, with a gateway's usual limits.
+pub(super) fn host() -> Result<Host, HostError> {
+    Host::new(HostConfig { limits: tandem_host::Limits::default(), cache: None })
 }
 
 fn list(out: &mut impl std::io::Write, title: &str, names: &[String]) -> std::io::Result<()> {

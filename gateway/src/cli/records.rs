@@ -8,6 +8,7 @@ use tandem_switch::record::CallRecord;
 use tandem_switch::time::UnixMillis;
 use time::OffsetDateTime;
 
+use super::remote::show::{printable, utc};
 use super::settings::Settings;
 use super::span::moment;
 use crate::store::{Filter, PAGE_MAX, Reader};
@@ -109,15 +110,4 @@ fn row(record: &CallRecord) -> String {
         printable(&record.to),
         record.cause.as_str(),
     )
-}
-
-/// What was dialled is the caller's text: it must not command the operator's terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
-}
-
-fn utc(at: UnixMillis) -> String {
-    let seconds = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
-    let text = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    text.and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok()).unwrap_or_else(|| "-".to_owned())
 }

@@ -1,6 +1,6 @@
 //! `tandem dev`: a whole gateway on this machine, with a demo tenant, that follows the source of a routing function.
 
-mod source;
+pub(super) mod source;
 mod watch;
 
 use std::net::SocketAddr;
