@@ -20,7 +20,8 @@ Tasks:
   setup --tests   … and what the tests need: Chromium, speech synthesis, Node and Python packages
   dev [ARGS]      Build functions and gateway, start it with a demo tenant, print where to click;
                   ARGS go to `tandem dev` (see `tandem dev --help`)
-  test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, purity, web, browser
+  test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, languages,
+                  purity, web, browser
   bench [KIND…]   Run every benchmark, or the named ones: route, datagram, load
 
 Examples:

@@ -9,6 +9,11 @@ type Kind = (&'static str, &'static str, fn() -> Outcome);
 const KINDS: &[Kind] = &[
     ("format", "format: rustfmt", format),
     ("rust", "rust: unit, property, simulation, fuzz corpora, function host, end to end", rust),
+    (
+        "languages",
+        "languages: functions in JavaScript and Python, built, compared with Rust, and routing a call",
+        languages,
+    ),
     ("purity", "purity: the core imports nothing", purity::check),
     ("web", "web: type check and unit tests of the browser SDK", web),
     ("browser", "browser: Chromium plays and hears", browser::check),
@@ -29,9 +34,22 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn build() -> Outcome {
-    let functions = ["--package", "front-desk", "--package", "find-me", "--package", "block-list"];
-    execute(cargo(&[&["build", "--release", "--target", "wasm32-wasip2"][..], &functions].concat()))?;
+    let examples = examples()?;
+    let packages = examples.iter().flat_map(|name| ["--package", name]);
+    let words = ["build", "--release", "--target", "wasm32-wasip2"].into_iter().chain(packages);
+    execute(cargo(&words.collect::<Vec<_>>()))?;
     execute(cargo(&["build", "--workspace", "--all-targets"]))
+}
+
+/// The example functions: the crates in `functions/`, the SDK apart.
+fn examples() -> Result<Vec<String>, String> {
+    let folder = root().join("functions");
+    let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let crates = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists());
+    let mut names: Vec<_> = crates.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != "sdk");
+    names.sort();
+    Ok(names)
 }
 
 fn format() -> Outcome {
@@ -44,6 +62,12 @@ fn lint() -> Outcome {
 
 fn rust() -> Outcome {
     execute(cargo(&["test", "--workspace", "--quiet"]))
+}
+
+fn languages() -> Outcome {
+    execute(command("sh", &["functions/languages/build.sh"]))?;
+    let features = ["--features", "tandem-end-to-end/languages", "--test", "languages"];
+    execute(cargo(&[&["test", "--workspace", "--quiet"][..], &features, &["--", "--nocapture"]].concat()))
 }
 
 fn web() -> Outcome {
