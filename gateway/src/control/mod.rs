@@ -1,5 +1,6 @@
 //! The HTTP side: the public listener (page, SDK, discovery, WebSocket) and the operators' (health, metrics, status).
 
+pub mod api;
 mod demo;
 mod ops;
 mod page;
