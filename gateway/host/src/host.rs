@@ -1,14 +1,16 @@
 //! The host: one for the process.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::Cache;
 use crate::capabilities::{self, Sandbox};
 use crate::engine::engine;
+use crate::instance::Nursery;
+use crate::lanes::Lanes;
 use crate::limits::Limits;
 use crate::ticker::Ticker;
 
@@ -31,6 +33,9 @@ pub enum HostError {
     /// The thread that counts time slices does not start.
     #[error("the function host cannot start its clock: {0}")]
     Clock(#[source] std::io::Error),
+    /// The threads for functions that compute long do not start.
+    #[error("the function host cannot start its slow lane: {0}")]
+    SlowLane(#[source] std::io::Error),
     /// The cache directory cannot be made.
     #[error("the cache of compiled functions, {path}, cannot be used: {source}", path = path.display())]
     Cache {
@@ -43,12 +48,11 @@ pub enum HostError {
 
 /// Loads functions and invokes them. Make one for the process, share it in an `Arc`.
 pub struct Host {
-    pub(crate) engine: Engine,
+    pub(crate) nursery: Nursery,
     pub(crate) linker: Linker<Sandbox>,
-    pub(crate) limits: Limits,
     pub(crate) cache: Option<Cache>,
-    pub(crate) permits: Semaphore,
-    pub(crate) ticker: Ticker,
+    /// The threads of `nursery.slow`.
+    _lanes: Lanes,
 }
 
 impl Host {
@@ -64,24 +68,26 @@ impl Host {
         let cache = cache
             .map(|path| Cache::open(path.clone(), &engine).map_err(|source| HostError::Cache { path, source }))
             .transpose()?;
-        let ticker = Ticker::start(engine.clone()).map_err(HostError::Clock)?;
-        let permits = Semaphore::new(limits.invocations_max as usize);
-        Ok(Self { engine, linker, limits, cache, permits, ticker })
+        let ticker = Arc::new(Ticker::start(engine.clone()).map_err(HostError::Clock)?);
+        let lanes = Lanes::start().map_err(HostError::SlowLane)?;
+        let places = Arc::new(Semaphore::new(limits.invocations_max as usize));
+        let nursery = Nursery { engine, limits, places, ticker, slow: lanes.slow().clone() };
+        Ok(Self { nursery, linker, cache, _lanes: lanes })
     }
 
     /// What one invocation may use.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.nursery.limits
     }
 
     /// How many invocations are under way.
     pub fn invocations_under_way(&self) -> usize {
-        (self.limits.invocations_max as usize).saturating_sub(self.permits.available_permits())
+        (self.limits().invocations_max as usize).saturating_sub(self.nursery.places.available_permits())
     }
 }
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Host").field("limits", self.limits()).finish_non_exhaustive()
     }
 }

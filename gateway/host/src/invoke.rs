@@ -1,7 +1,7 @@
 //! Asking a function: a permit, a fresh instance, the question, the answer or the reason why there is none.
 //!
 //! Nothing outlives an invocation: the instance, its memory and its log go with it. An invocation that is dropped half-way (the caller
-//! hung up) is safe at every await; its place in the pool is free at once.
+//! hung up) is safe at every await.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 use tandem_switch::event::{Context, Event};
 use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::plan::Plan;
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::Engine;
 
-use crate::bindings::tandem::voice::types as wit;
-use crate::capabilities::Sandbox;
-use crate::convert;
 use crate::host::Host;
-use crate::limits;
+use crate::instance::Instance;
 use crate::load::Function;
-use crate::outcome::{CpuTimeSpent, failure, shortened};
+use crate::meter::Meter;
+use crate::outcome::{NoAnswer, failure};
 use crate::outside::{Nothing, Outside};
 use crate::trace::Trace;
+use crate::world::Question;
 
 /// What an invocation meets: the world behind its host calls, its clocks, its random numbers, and what it may use.
 #[derive(Clone)]
@@ -99,14 +98,15 @@ impl Host {
             outside,
             clock: Clock::Real,
             seed: [0; 32],
-            cpu_time_max: self.limits.cpu_time_max,
-            deadline: self.limits.deadline,
-            memory_bytes_max: self.limits.memory_bytes_max,
+            cpu_time_max: self.limits().cpu_time_max,
+            deadline: self.limits().deadline,
+            memory_bytes_max: self.limits().memory_bytes_max,
         }
     }
 
     /// Asks a function. Needs a tokio runtime with its time driver. Never panics and never takes a thread for itself: a function that
-    /// computes on and on gives way after each time slice.
+    /// computes on and on is moved to the slow lane after its first time slice. Dropping the future ends the invocation; its place is
+    /// free as soon as its memory is given back.
     pub async fn invoke_under(
         &self,
         function: &Function,
@@ -114,63 +114,65 @@ impl Host {
         event: &Event,
         conditions: Conditions,
     ) -> Invocation {
-        if !Engine::same(&self.engine, function.pre.engine()) {
+        let nursery = &self.nursery;
+        if !Engine::same(&nursery.engine, function.world.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
-        let permits = async { (function.permits.acquire().await, self.permits.acquire().await) };
-        let permits = tokio::time::timeout(self.limits.permit_wait_max, permits).await;
-        let Ok((Ok(_share), Ok(_place))) = permits else {
+        let Some(place) = nursery.place(Some(&function.share)).await else {
             return Invocation::failed(ConsultFailure::Overloaded);
         };
-        let _running = self.ticker.run();
-        let started = Instant::now();
-        let mut store = self.store(&conditions, context);
-        let asked = ask(&mut store, function, convert::context(context), convert::event(event));
-        let asked = tokio::time::timeout(self.limits.deadline, asked).await;
-        let sandbox = store.data_mut();
-        let answer = match asked {
-            Err(_) => Err(ConsultFailure::DeadlineExceeded(self.limits.deadline)),
-            Ok(Err(error)) => Err(failure(&error, &sandbox.memory, &self.limits)),
-            Ok(Ok(Err(error))) => Err(ConsultFailure::Refused(shortened(error.message, limits::ERROR_BYTES_MAX))),
-            Ok(Ok(Ok(plan))) => Ok(convert::plan(plan)),
+        let bounded = Conditions {
+            memory_bytes_max: conditions.memory_bytes_max.min(nursery.limits.memory_bytes_max),
+            ..conditions
         };
-        let (text, dropped_bytes) = sandbox.log.take();
-        Invocation {
-            answer,
-            micros: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-            cpu_micros: 0,
-            trace: sandbox.take_trace(),
-            memory_high_water_bytes: sandbox.memory.bytes,
-            log: Log { text, dropped_bytes },
-        }
-    }
-
-    /// A fresh world for one instance, with every limit set.
-    fn store(&self, conditions: &Conditions, context: &Context) -> Store<Sandbox> {
-        let mut store = Store::new(&self.engine, Sandbox::new(conditions, context.now));
-        store.limiter(|sandbox| &mut sandbox.memory);
-        store.set_hostcall_fuel(self.limits.answer_bytes_max);
-        store.set_max_component_handles(limits::HANDLES_MAX);
-        store.set_epoch_deadline(1);
-        let cpu_time_max = self.limits.cpu_time_max;
-        let mut spent = Duration::ZERO;
-        store.epoch_deadline_callback(move |_| {
-            spent += limits::TIME_SLICE;
-            if spent >= cpu_time_max {
-                return Err(CpuTimeSpent(cpu_time_max).into());
-            }
-            Ok(UpdateDeadline::Yield(1))
-        });
-        store
+        let meter = Arc::new(Meter::default());
+        let asking = Asking {
+            instance: nursery.instance(&bounded, context.now, Arc::clone(&meter), place),
+            question: function.world.question(context, event),
+            deadline: bounded.deadline,
+            answer_bytes_max: nursery.limits.answer_bytes_max,
+            meter: Arc::clone(&meter),
+        };
+        nursery.slow.run(&meter, asking.answered()).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "an invocation panicked");
+            Invocation::failed(ConsultFailure::Host("the host panicked".into()))
+        })
     }
 }
 
-async fn ask(
-    store: &mut Store<Sandbox>,
-    function: &Function,
-    context: wit::Context,
-    event: wit::Event,
-) -> wasmtime::Result<Result<wit::Plan, wit::Error>> {
-    let router = function.pre.instantiate_async(&mut *store).await?;
-    store.run_concurrent(async |accessor| router.call_route(accessor, context, event).await).await?
+/// An invocation before its answer; borrows nothing, so that it may change threads.
+struct Asking {
+    instance: Instance,
+    question: Question,
+    deadline: Duration,
+    answer_bytes_max: usize,
+    meter: Arc<Meter>,
+}
+
+impl Asking {
+    async fn answered(self) -> Invocation {
+        let Self { mut instance, question, deadline, answer_bytes_max, meter } = self;
+        let started = Instant::now();
+        let asked = tokio::time::timeout(deadline, question.ask(&mut instance, answer_bytes_max)).await;
+        let sandbox = instance.data();
+        let answer = match asked {
+            Err(_) => Err(ConsultFailure::DeadlineExceeded(deadline)),
+            Ok(Err(NoAnswer::Broke(error))) => Err(failure(&error, &sandbox.memory, answer_bytes_max)),
+            Ok(Err(NoAnswer::Said(failure))) => Err(failure),
+            Ok(Ok(plan)) => Ok(plan),
+        };
+        let trace = sandbox.take_trace();
+        let memory_high_water_bytes = sandbox.memory.bytes;
+        let (text, dropped_bytes) = sandbox.log.take();
+        let micros = micros(started.elapsed());
+        // Giving memory back is work for this invocation, too.
+        drop(instance);
+        let cpu_micros = self::micros(meter.during());
+        let log = Log { text, dropped_bytes };
+        Invocation { answer, cpu_micros, trace, micros, memory_high_water_bytes, log }
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -18,7 +18,7 @@ pub const COMPONENT_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// as out of memory if the function cannot do without.
 pub const MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How much processor time one invocation may take, counted in [`TIME_SLICE`]s. A decision takes microseconds; a tenth of a second is
+/// How much processor time one invocation may take, looked at after each [`TIME_SLICE`]. A decision takes microseconds; a tenth of a second is
 /// what a caller does not notice. More: the invocation ends as over its deadline.
 pub const CPU_TIME_MAX: Duration = Duration::from_millis(100);
 
@@ -26,8 +26,18 @@ pub const CPU_TIME_MAX: Duration = Duration::from_millis(100);
 /// the invocation ends as over its deadline.
 pub const DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long a function computes before others get their turn on the same thread, and the unit in which its processor time is counted.
+/// How long a function computes before others get their turn: after the first one it goes on in the slow lane, there one after another.
 pub const TIME_SLICE: Duration = Duration::from_millis(1);
+
+/// One thread of the slow lane for this many processors, and at least one: whoever computes long gets half of the machine at most.
+pub const SLOW_LANE_SHARE: usize = 2;
+
+/// How far the threads of the slow lane step back (Unix's nice value, 0 to 19): at 10 such a thread gets about a tenth of what one gets
+/// that wants the same processor at 0, and all of it when nobody does.
+pub const SLOW_LANE_NICE: i32 = 10;
+
+/// An instance that has more memory than this is given back on the slow lane, bytes: unmapping 64 MiB takes milliseconds.
+pub const MEMORY_DROPPED_HERE_BYTES: usize = 4 * 1024 * 1024;
 
 /// After this many time slices without an invocation the clock of time slices stops, until the next one: an idle node sleeps.
 pub const IDLE_SLICES: u32 = 1000;

@@ -1,22 +1,28 @@
 //! From a component's bytes to a function that can be asked: checked against the contract before anybody depends on it.
 //!
-//! Checks, cheapest first: size, header, completeness; then what wasmtime's validation and compilation say; then imports and exports. Each
-//! refusal says in plain words what is wrong and, where one knows, what to do.
+//! Checks, cheapest first: size, header, completeness; then what wasmtime's validation and compilation say; then exports and imports; then
+//! whether an instance starts. Each refusal says in plain words what is wrong and, where one knows, what to do.
 
 use std::sync::Arc;
 
+use tandem_switch::exchange::ConsultFailure;
+use tandem_switch::time::UnixMillis;
 use tokio::sync::Semaphore;
+use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::RouterPre;
-use crate::capabilities::{self, Sandbox};
+use crate::capabilities;
 use crate::digest::Digest;
 use crate::host::Host;
+use crate::instance::Nursery;
+use crate::invoke::Conditions;
 use crate::limits;
-use crate::outcome::shortened;
+use crate::meter::{Meter, Metered};
+use crate::outcome::{failure, shortened};
+use crate::outside::Nothing;
+use crate::world::{Kind, World};
 
-/// The export that every routing function has.
+/// The export of a function in the typed worlds.
 const ROUTE: &str = "route";
 
 /// How much of wasmtime's own words an error repeats, bytes.
@@ -31,27 +37,15 @@ pub enum Origin {
     Cached,
 }
 
-/// Which of the worlds that the gateway runs a component is made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Exports `route` as an asynchronous function (world `router`).
-    Router,
-    /// Exports `route` as a synchronous function (world `blocking-router`), for languages whose tools have no asynchronous ones.
-    BlockingRouter,
-    /// Serves `wasi:http` 0.2 (`incoming-handler`).
-    Http02,
-    /// Serves `wasi:http` 0.3 (`handler`), as spin-sdk 7 makes it.
-    Http03,
-}
-
 /// One version of a tenant's function, compiled and checked. Costs no memory of the instance pool until it is asked.
 pub struct Function {
     digest: Digest,
+    bytes: usize,
+    imports: Vec<String>,
     origin: Origin,
-    kind: Kind,
-    pub(crate) pre: RouterPre<Sandbox>,
+    pub(crate) world: World,
     /// This function's share of the host's invocations.
-    pub(crate) permits: Semaphore,
+    pub(crate) share: Arc<Semaphore>,
 }
 
 impl Function {
@@ -62,7 +56,17 @@ impl Function {
 
     /// Which world it is made for.
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.world.kind()
+    }
+
+    /// What it imports, by full name, in its own order.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// The component's size, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Where its compiled code came from.
@@ -88,16 +92,16 @@ pub struct Inspection {
     pub imports: Vec<String>,
     /// What it exports, likewise.
     pub exports: Vec<String>,
-    /// Why the gateway would refuse it; `None` when it would not.
-    pub refusal: Option<LoadError>,
+    /// Which world it is made for, or why the gateway would refuse it.
+    pub kind: Result<Kind, LoadError>,
 }
 
 impl Inspection {
     /// Whether the gateway would load it, in plain words.
     pub fn verdict(&self) -> String {
-        match &self.refusal {
-            None => "it is a routing function, and this gateway loads it".into(),
-            Some(refusal) => format!("this gateway does not load it: {refusal}"),
+        match &self.kind {
+            Ok(kind) => format!("it is a routing function (world `{kind}`), and this gateway loads it"),
+            Err(refusal) => format!("this gateway does not load it: {refusal}"),
         }
     }
 }
@@ -135,11 +139,26 @@ pub enum LoadError {
     #[error("an import of the component does not fit this gateway: {0}")]
     Unlinkable(String),
     /// It is no routing function.
-    #[error("the component does not export `route`; it exports {names}", names = names(.0))]
+    #[error(
+        "the component exports neither `route` nor a `wasi:http` handler, so it cannot be asked; it exports {names}",
+        names = names(.0)
+    )]
     NoRoute(Vec<String>),
+    /// It serves a candidate of WASI 0.3.
+    #[error("the component serves `{0}`, a candidate of WASI 0.3, as spin-sdk 6 makes it; rebuild it with spin-sdk 7")]
+    OutdatedHandler(String),
+    /// Its HTTP handler is something else.
+    #[error("the component's `wasi:http` handler does not have that interface's shape: {0}")]
+    WrongHandler(String),
+    /// It traps, or computes too long, before anybody asks it anything.
+    #[error("the component does not start: {0}")]
+    DoesNotStart(String),
+    /// There is no place to try it.
+    #[error("the gateway is too busy to try the component; load it again in a moment")]
+    Busy,
     /// Its `route` is something else.
     #[error(
-        "the component's `route` is not `async func(context, event) -> result<plan, error>` of tandem:voice@0.1.0: {0}"
+        "the component's `route` is not `func(context, event) -> result<plan, error>` of tandem:voice@0.1.0, `async` or not: {0}"
     )]
     WrongRoute(String),
 }
@@ -156,16 +175,18 @@ fn detail(error: &wasmtime::Error) -> String {
 }
 
 impl Host {
-    /// Compiles a component, or takes its compiled code from the cache, and checks it against the contract. Takes the processor for up
-    /// to some seconds: call it from `spawn_blocking`.
+    /// Compiles a component, or takes its compiled code from the cache, checks it against the contract, and starts a fresh one once to
+    /// see that it can be. Takes the processor for up to some seconds: call it from `spawn_blocking`.
     ///
     /// # Errors
     /// When the gateway cannot run it; says why in plain words.
     pub fn load(&self, bytes: &[u8]) -> Result<Arc<Function>, LoadError> {
-        let (component, digest, origin) = self.component(bytes)?;
-        let pre = self.check(&component)?;
-        let share = (self.limits.invocations_max / limits::FUNCTION_SHARE).max(1);
-        Ok(Arc::new(Function { digest, origin, kind: Kind::Router, pre, permits: Semaphore::new(share as usize) }))
+        let compiled = self.component(bytes)?;
+        let world = self.check(&compiled)?;
+        let Compiled { component, digest, origin } = compiled;
+        let imports = import_names(&component);
+        let share = Arc::new(Semaphore::new((self.limits().invocations_max / limits::FUNCTION_SHARE).max(1) as usize));
+        Ok(Arc::new(Function { digest, bytes: bytes.len(), imports, origin, world, share }))
     }
 
     /// Says what a component is and whether [`Host::load`] would take it. As slow as that.
@@ -173,51 +194,128 @@ impl Host {
     /// # Errors
     /// When it is no valid component, so that nothing can be said about it.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
-        let (component, digest, _) = self.component(bytes)?;
+        let compiled = self.component(bytes)?;
         Ok(Inspection {
-            digest,
+            digest: compiled.digest,
             bytes: bytes.len(),
-            imports: import_names(&component),
-            exports: export_names(&component),
-            refusal: self.check(&component).err(),
+            imports: import_names(&compiled.component),
+            exports: export_names(&compiled.component),
+            kind: self.check(&compiled).map(|world| world.kind()),
         })
     }
 
-    fn component(&self, bytes: &[u8]) -> Result<(Component, Digest, Origin), LoadError> {
-        check_bytes(bytes, self.limits.component_bytes_max)?;
+    fn component(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        check_bytes(bytes, self.limits().component_bytes_max)?;
         let digest = Digest::of(bytes);
-        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, digest)) {
-            return Ok((component, digest, Origin::Cached));
+        let engine = &self.nursery.engine;
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(engine, digest)) {
+            return Ok(Compiled { component, digest, origin: Origin::Cached });
         }
-        let component = Component::new(&self.engine, bytes).map_err(|error| LoadError::Invalid(detail(&error)))?;
-        if let Some(cache) = &self.cache {
-            cache.keep(digest, &component);
-        }
-        Ok((component, digest, Origin::Compiled))
+        let component = Component::new(engine, bytes).map_err(|error| LoadError::Invalid(detail(&error)))?;
+        Ok(Compiled { component, digest, origin: Origin::Compiled })
     }
 
-    /// Holds a component against the contract.
-    fn check(&self, component: &Component) -> Result<RouterPre<Sandbox>, LoadError> {
+    /// Holds a component against the contract. What passes is kept in the cache; what comes from there has started before.
+    fn check(&self, compiled: &Compiled) -> Result<World, LoadError> {
+        let Compiled { component, digest, origin } = compiled;
+        let kind = kind(component);
+        // Such a component imports candidates, too; this says what to do about it.
+        if let Err(outdated @ LoadError::OutdatedHandler(_)) = kind {
+            return Err(outdated);
+        }
         let foreign: Vec<_> =
             import_names(component).into_iter().filter(|name| !capabilities::is_allowed(name)).collect();
         if !foreign.is_empty() {
             return Err(LoadError::ForeignImports(foreign));
         }
-        check_route(component)?;
-        let pre: InstancePre<Sandbox> =
-            self.linker.instantiate_pre(component).map_err(|error| LoadError::Unlinkable(detail(&error)))?;
-        RouterPre::new(pre).map_err(|error| LoadError::WrongRoute(detail(&error)))
+        let kind = kind?;
+        let linked = self.linker.instantiate_pre(component).map_err(|error| LoadError::Unlinkable(detail(&error)))?;
+        let world = World::new(kind, linked).map_err(|error| match kind {
+            Kind::Router | Kind::BlockingRouter => LoadError::WrongRoute(detail(&error)),
+            Kind::Http02 | Kind::Http03 => LoadError::WrongHandler(detail(&error)),
+        })?;
+        if *origin == Origin::Compiled {
+            self.try_start(world.clone())?;
+            if let Some(cache) = &self.cache {
+                cache.keep(*digest, component);
+            }
+        }
+        Ok(world)
+    }
+
+    /// Makes one instance, on the slow lane, and waits for it.
+    fn try_start(&self, world: World) -> Result<(), LoadError> {
+        let (outcome, told) = std::sync::mpsc::sync_channel(1);
+        let trial = started(self.nursery.clone(), self.conditions(Arc::new(Nothing)), world);
+        self.nursery.slow.spawn(async move {
+            // Nobody else holds the other end, and it waits.
+            let _ = outcome.send(trial.await);
+        });
+        told.recv().unwrap_or_else(|_| Err(LoadError::DoesNotStart("the host panicked".into())))
     }
 }
 
-/// The type check of the bindings compares parameters and results only; this adds that `route` is there, and asynchronous.
-fn check_route(component: &Component) -> Result<(), LoadError> {
+/// A component and where its code comes from.
+struct Compiled {
+    component: Component,
+    digest: Digest,
+    origin: Origin,
+}
+
+/// Starts an instance with nothing around it, within the limits of an invocation.
+async fn started(nursery: Nursery, conditions: Conditions, world: World) -> Result<(), LoadError> {
+    let place = nursery.place(None).await.ok_or(LoadError::Busy)?;
+    let meter = Arc::new(Meter::default());
+    let mut instance = nursery.instance(&conditions, UnixMillis::default(), Arc::clone(&meter), place);
+    let starting = async {
+        let started = tokio::time::timeout(conditions.deadline, world.start(&mut instance)).await;
+        let failure = match started {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => failure(&error, &instance.data().memory, nursery.limits.answer_bytes_max),
+            Err(_) => ConsultFailure::DeadlineExceeded(conditions.deadline),
+        };
+        Err(if failure == ConsultFailure::Overloaded {
+            LoadError::Busy
+        } else {
+            LoadError::DoesNotStart(failure.to_string())
+        })
+    };
+    Metered::new(meter, starting).await
+}
+
+/// Which world a component is made for, by the names of its exports. The typed one comes first, since it is the faster.
+fn kind(component: &Component) -> Result<Kind, LoadError> {
     let ty = component.component_type();
     match ty.get_export(component.engine(), ROUTE).map(|export| export.ty) {
-        None => Err(LoadError::NoRoute(export_names(component))),
-        Some(ComponentItem::ComponentFunc(func)) if func.async_() => Ok(()),
-        Some(ComponentItem::ComponentFunc(_)) => Err(LoadError::WrongRoute("it is not async".into())),
-        Some(_) => Err(LoadError::WrongRoute("it is not a function".into())),
+        Some(ComponentItem::ComponentFunc(func)) if func.async_() => return Ok(Kind::Router),
+        Some(ComponentItem::ComponentFunc(_)) => return Ok(Kind::BlockingRouter),
+        Some(_) => return Err(LoadError::WrongRoute("it is not a function".into())),
+        None => {}
+    }
+    handler(export_names(component))
+}
+
+/// Which HTTP handler is among these exports.
+fn handler(exports: Vec<String>) -> Result<Kind, LoadError> {
+    let released = |export: &str| !export.contains('-');
+    let mut outdated = None;
+    let mut found = None;
+    for export in &exports {
+        match export.split_once('@') {
+            Some(("wasi:http/handler", version)) if version.starts_with("0.3.") && released(version) => {
+                return Ok(Kind::Http03);
+            }
+            Some(("wasi:http/handler", version)) if version.starts_with("0.3.") => outdated = Some(export.clone()),
+            Some(("wasi:http/incoming-handler", version)) if version.starts_with("0.2.") && released(version) => {
+                found = Some(Kind::Http02);
+            }
+            _ => {}
+        }
+    }
+    match (found, outdated) {
+        (Some(kind), _) => Ok(kind),
+        (None, Some(export)) => Err(LoadError::OutdatedHandler(export)),
+        (None, None) => Err(LoadError::NoRoute(exports)),
     }
 }
 
@@ -295,5 +393,25 @@ mod tests {
             assert_eq!(check_bytes(&bytes, 100), expected, "{bytes:?}");
         }
         assert_eq!(check_bytes(&[0; 101], 100), Err(LoadError::TooLarge { bytes: 101, max: 100 }));
+    }
+
+    #[test]
+    fn a_handler_is_known_by_its_name_and_version() {
+        let outdated = |name: &str| Err(LoadError::OutdatedHandler(name.into()));
+        let (old, new) = ("wasi:http/incoming-handler@0.2.6", "wasi:http/handler@0.3.0");
+        let candidate = "wasi:http/handler@0.3.0-rc-2026-03-15";
+        let table = [
+            (vec![old], Ok(Kind::Http02)),
+            (vec![new], Ok(Kind::Http03)),
+            (vec![old, new], Ok(Kind::Http03)),
+            (vec![candidate], outdated(candidate)),
+            (vec![candidate, old], Ok(Kind::Http02)),
+        ];
+        for (exports, expected) in table {
+            let exports: Vec<String> = exports.into_iter().map(str::to_owned).collect();
+            assert_eq!(handler(exports.clone()), expected, "{exports:?}");
+        }
+        let others = vec!["wasi:cli/run@0.2.6".to_owned(), "wasi:http/handler@0.4.0".to_owned()];
+        assert_eq!(handler(others.clone()), Err(LoadError::NoRoute(others)));
     }
 }

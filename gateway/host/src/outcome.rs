@@ -6,18 +6,32 @@ use tandem_switch::exchange::ConsultFailure;
 use wasmtime::Trap;
 
 use crate::capabilities::MemoryLimit;
-use crate::limits::Limits;
 
 /// The invocation used up its processor time.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the function computed for {0:?}")]
 pub(crate) struct CpuTimeSpent(pub(crate) Duration);
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The function, or its host, broke; [`failure`] says how.
+    Broke(wasmtime::Error),
+    /// It is known already.
+    Said(ConsultFailure),
+}
+
+impl From<wasmtime::Error> for NoAnswer {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Broke(error)
+    }
+}
+
 /// What wasmtime says when a guest hands over more than [`crate::limits::ANSWER_BYTES_MAX`]; its error type is private.
 const TOO_MUCH_DATA: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Says in the core's words why there is no answer.
-pub(crate) fn failure(error: &wasmtime::Error, memory: &MemoryLimit, limits: &Limits) -> ConsultFailure {
+pub(crate) fn failure(error: &wasmtime::Error, memory: &MemoryLimit, answer_bytes_max: usize) -> ConsultFailure {
     if let Some(CpuTimeSpent(span)) = error.downcast_ref() {
         return ConsultFailure::DeadlineExceeded(*span);
     }
@@ -35,7 +49,7 @@ pub(crate) fn failure(error: &wasmtime::Error, memory: &MemoryLimit, limits: &Li
     }
     let cause = error.root_cause().to_string();
     if cause.contains(TOO_MUCH_DATA) {
-        return ConsultFailure::AnswerTooLarge(format!("more than {} bytes", limits.answer_bytes_max));
+        return ConsultFailure::AnswerTooLarge(format!("more than {answer_bytes_max} bytes"));
     }
     ConsultFailure::Trapped(cause)
 }
@@ -52,7 +66,7 @@ mod tests {
 
     fn told(error: wasmtime::Error, refused: bool) -> ConsultFailure {
         let memory = MemoryLimit { bytes_max: 64, bytes: 64, refused };
-        failure(&error, &memory, &Limits::default())
+        failure(&error, &memory, 1024)
     }
 
     #[test]

@@ -24,7 +24,7 @@ struct Shared {
 
 /// An invocation under way: while it exists, the epoch moves.
 #[derive(Debug)]
-pub(crate) struct Running<'a>(&'a Shared);
+pub(crate) struct Running(Arc<Shared>);
 
 impl Ticker {
     pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
@@ -35,13 +35,13 @@ impl Ticker {
     }
 
     /// Notes that an invocation begins, and wakes the clock if it sleeps.
-    pub(crate) fn run(&self) -> Running<'_> {
+    pub(crate) fn run(&self) -> Running {
         // Sequential consistency on both sides: either this thread sees that the clock sleeps, or the clock sees that something runs.
         self.shared.running.fetch_add(1, Ordering::SeqCst);
         if self.shared.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
-        Running(&self.shared)
+        Running(Arc::clone(&self.shared))
     }
 
     fn wake(&self) {
@@ -51,7 +51,7 @@ impl Ticker {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }

@@ -5,7 +5,7 @@ mod kit;
 use std::path::{Path, PathBuf};
 
 use kit::{INCOMING, call, guest, host, patient};
-use tandem_host::{Host, HostConfig, Limits, LoadError, Origin};
+use tandem_host::{Host, HostConfig, Kind, Limits, LoadError, Origin};
 
 /// A component that imports an empty instance under this name and, if it shall, exports it again. Component model, `Binary.md`.
 fn importing(name: &str, export_as: Option<&str>) -> Vec<u8> {
@@ -64,9 +64,10 @@ fn an_inspection_says_what_a_component_is() {
     let inspection = host.inspect(&bytes).unwrap();
     assert_eq!(inspection.exports, ["route", "wasi:http/incoming-handler@0.2.12"]);
     assert!(inspection.imports.iter().any(|name| name == "tandem:voice/types@0.1.0"), "{inspection:?}");
-    assert_eq!((inspection.bytes, &inspection.refusal), (bytes.len(), &None));
-    let foreign = host.inspect(&importing("wasi:http/outgoing-handler@0.2.6", None)).unwrap();
-    assert!(foreign.verdict().contains("wasi:http/outgoing-handler@0.2.6"), "{}", foreign.verdict());
+    assert_eq!((inspection.bytes, &inspection.kind), (bytes.len(), &Ok(Kind::Router)));
+    assert_eq!(inspection.verdict(), "it is a routing function (world `router`), and this gateway loads it");
+    let foreign = host.inspect(&importing("wasi:sockets/tcp@0.2.6", None)).unwrap();
+    assert!(foreign.verdict().contains("wasi:sockets/tcp@0.2.6"), "{}", foreign.verdict());
 }
 
 fn caching(directory: &Path) -> Host {

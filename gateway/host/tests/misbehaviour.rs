@@ -5,7 +5,7 @@ mod kit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::{INCOMING, call, guest, host, patient};
+use kit::{INCOMING, call, guest, host, patient, until_idle};
 use tandem_host::{Function, Host, Invocation, Limits, limits};
 use tandem_switch::exchange::ConsultFailure;
 
@@ -21,7 +21,7 @@ async fn ask(limits: Limits, deed: &str) -> Invocation {
     // Whatever happened, the next question is answered.
     let next = host.invoke(&function, &call("carol", "alice"), &INCOMING).await;
     assert!(next.answer.is_ok_and(|plan| plan.accept().is_ok()), "after {deed}");
-    assert_eq!(host.invocations_under_way(), 0);
+    until_idle(&host).await;
     invocation
 }
 
@@ -52,7 +52,7 @@ async fn a_sleeper_ends_with_the_clock() {
     let host = host(Limits { deadline, ..patient() });
     let answer = host.invoke(&load(&host), &call("mallory", "sleep"), &INCOMING).await.answer;
     assert_eq!(answer, Err(ConsultFailure::DeadlineExceeded(deadline)));
-    assert_eq!(host.invocations_under_way(), 0);
+    until_idle(&host).await;
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn a_loop_leaves_the_thread_to_others() {
     assert!(!looping.is_finished(), "it loops until it is ended");
     looping.abort();
     assert!(looping.await.unwrap_err().is_cancelled());
-    assert_eq!(host.invocations_under_way(), 0);
+    until_idle(&host).await;
 }
 
 #[tokio::test]

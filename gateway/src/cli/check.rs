@@ -31,7 +31,7 @@ pub(super) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     list(&mut out, "exports", &found.exports)?;
     list(&mut out, "imports", &found.imports)?;
     writeln!(out, "  verdict  {}", found.verdict())?;
-    anyhow::ensure!(found.refusal.is_none(), "{file} cannot be used as a routing function");
+    anyhow::ensure!(found.kind.is_ok(), "{file} cannot be used as a routing function");
     Ok(())
 }
 

@@ -66,3 +66,13 @@ pub(crate) fn call(from: &str, to: &str) -> Context {
 
 /// Somebody calls.
 pub(crate) const INCOMING: Event = Event::Incoming;
+
+/// Waits until no invocation holds a place any more: one that was dropped, or had much memory, gives it back in the background.
+#[allow(dead_code, reason = "not all tests drop invocations")]
+pub(crate) async fn until_idle(host: &Host) {
+    let begun = std::time::Instant::now();
+    while host.invocations_under_way() > 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_mins(1), "a place is never given back");
+        tokio::task::yield_now().await;
+    }
+}
