@@ -135,10 +135,8 @@ fn live(deployment: &Deployment, tenant: &str) -> String {
 async fn inspect(component: Vec<u8>) -> anyhow::Result<Inspection> {
     let host = Arc::new(super::check::host()?);
     let found = tokio::task::spawn_blocking(move || host.inspect(&component)).await??;
-    match &found.refusal {
-        None => Ok(found),
-        Some(refusal) => Err(refusal.clone().into()),
-    }
+    found.kind.clone()?;
+    Ok(found)
 }
 
 /// With `--replay`: no recorded decision may change, unless that is accepted.
