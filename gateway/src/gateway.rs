@@ -162,6 +162,7 @@ impl Gateway {
             status,
             phase: phases,
             demo: options.demo,
+            control: None,
         };
         let servers = control::start(&config, sources).await?;
         let addresses = Addresses {

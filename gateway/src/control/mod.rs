@@ -1,9 +1,11 @@
-//! The HTTP side: the public listener (page, SDK, discovery, WebSocket) and the operators' (health, metrics, status).
+//! The HTTP side: the public listener (page, SDK, discovery, WebSocket), the control API's (tenants and what they have) and the operators'
+//! (health, metrics, status).
 
 pub mod api;
 mod demo;
 mod ops;
 mod page;
+mod places;
 mod public;
 mod server;
 
@@ -18,17 +20,31 @@ use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::media::Media;
 use crate::telemetry::Metrics;
+use crate::tenants::Tenants;
 use crate::token::Keyring;
 
 pub use demo::Demo;
 use ops::Ops;
 pub use ops::Phase;
-use public::{Public, PublicParts, WebMetrics};
+use places::ListenerMetrics;
+use public::{Public, PublicParts, Security, WebMetrics};
 pub use server::ListenError;
 use server::Server;
 
 /// How long requests under way may take when the node stops.
 const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// Most connections for pages and discovery on a public listener, beside the WebSockets, which [`crate::config::Limits::links`] bounds. A
+/// further one is closed at once, and counted.
+const PAGE_CONNECTIONS_MAX: usize = 1024;
+
+/// Most connections on the control API's listener: people, build servers, and a few that follow logs. A further one is closed at once, and
+/// counted.
+const CONTROL_CONNECTIONS_MAX: usize = 256;
+
+/// Most connections on the operators' listener: load balancers, a collector of metrics, some browsers. A further one is closed at once, and
+/// counted.
+const OPS_CONNECTIONS_MAX: usize = 256;
 
 /// What the HTTP side shows and uses.
 #[derive(Debug)]
@@ -47,6 +63,17 @@ pub struct Sources {
     pub phase: watch::Receiver<Phase>,
     /// The demo, in `tandem dev`.
     pub demo: Option<Demo>,
+    /// The control API; none: there is no listener for it.
+    pub control: Option<Control>,
+}
+
+/// The control API's part of [`Sources`].
+#[derive(Debug)]
+pub struct Control {
+    /// Where it listens, with TLS.
+    pub listen: SocketAddr,
+    /// Everything about tenants.
+    pub tenants: Tenants,
 }
 
 /// The running listeners.
@@ -58,6 +85,8 @@ pub struct Servers {
     pub plain: Option<SocketAddr>,
     /// Where the operators' pages are.
     pub ops: SocketAddr,
+    /// Where the control API is, with TLS.
+    pub control: Option<SocketAddr>,
     servers: Vec<Server>,
 }
 
@@ -66,7 +95,9 @@ pub struct Servers {
 /// # Errors
 /// Names the address that cannot be listened on, and the setting that it is from.
 pub async fn start(config: &Config, sources: Sources) -> Result<Servers, ListenError> {
-    let Sources { certificate, media, keyring, metrics, status, phase, demo } = sources;
+    let Sources { certificate, media, keyring, metrics, status, phase, demo, control } = sources;
+    let listeners = metrics.area("listeners", ListenerMetrics::register);
+    let control_metrics = metrics.area("control", api::ControlMetrics::register);
     let local_port = media.local_addr().port();
     let public = Public::new(PublicParts {
         media_port: if config.media.public_port == 0 { local_port } else { config.media.public_port },
@@ -77,12 +108,27 @@ pub async fn start(config: &Config, sources: Sources) -> Result<Servers, ListenE
         demo,
         metrics: metrics.area("web", WebMetrics::register),
     });
-    let ops = Server::ops(config.ops.listen, Ops { phase, status, metrics })?;
-    let web = Server::tls(config.web.listen, public.clone(), certificate)?;
-    let plain = config.web.plain_listen.map(|address| Server::plain(address, public)).transpose()?;
-    let addresses = (web.address(), plain.as_ref().map(Server::address), ops.address());
-    let servers = [Some(web), plain, Some(ops)].into_iter().flatten().collect();
-    Ok(Servers { web: addresses.0, plain: addresses.1, ops: addresses.2, servers })
+    let public_connections = config.limits.links.saturating_add(PAGE_CONNECTIONS_MAX);
+    let places = listeners.places("ops.listen", OPS_CONNECTIONS_MAX);
+    let ops = Server::plain(config.ops.listen, "ops.listen", places, Ops { phase, status, metrics }.router())?;
+    let places = listeners.places("web.listen", public_connections);
+    let pages = public.clone().router(Security::Tls);
+    let web = Server::tls(config.web.listen, "web.listen", places, pages, certificate.clone())?;
+    let plain = config.web.plain_listen.map(|address| {
+        let places = listeners.places("web.plain_listen", public_connections);
+        Server::plain(address, "web.plain_listen", places, public.router(Security::Plain))
+    });
+    let plain = plain.transpose()?;
+    let control = control.map(|Control { listen, tenants }| {
+        let places = listeners.places("control.listen", CONTROL_CONNECTIONS_MAX);
+        Server::tls(listen, "control.listen", places, api::router(tenants, control_metrics), certificate)
+    });
+    let control = control.transpose()?;
+    let address = |server: &Option<Server>| server.as_ref().map(Server::address);
+    let (plain_address, control_address) = (address(&plain), address(&control));
+    let (web_address, ops_address) = (web.address(), ops.address());
+    let servers = [Some(web), plain, control, Some(ops)].into_iter().flatten().collect();
+    Ok(Servers { web: web_address, plain: plain_address, ops: ops_address, control: control_address, servers })
 }
 
 impl Servers {

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::public::Security;
-use super::{Ops, Public};
+use super::places::Places;
 use crate::certificate::{Certificate, CertificateError};
 
 /// How long a client may take to finish its TLS handshake, and again to send a request's header.
@@ -54,60 +52,53 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves the public pages with TLS, and follows the certificate as it changes.
+    /// Serves `router` with TLS, and follows the certificate as it changes. `purpose` is the setting that the address is from.
     ///
     /// # Errors
     /// When the address cannot be bound or the certificate not be used.
     pub(super) fn tls(
         address: SocketAddr,
-        public: Public,
+        purpose: &'static str,
+        places: Places,
+        router: Router,
         mut certificate: watch::Receiver<Arc<Certificate>>,
     ) -> Result<Self, ListenError> {
         let tls = certificate.borrow_and_update().tcp()?;
         let tls = RustlsConfig::from_config(Arc::new(tls));
-        // Voice in small WebSocket messages must not wait to be gathered.
-        let acceptor =
-            RustlsAcceptor::new(tls.clone()).handshake_timeout(CLIENT_TIMEOUT).acceptor(NoDelayAcceptor::new());
-        let (listener, address) = bind(address, "web.listen")?;
+        let acceptor = RustlsAcceptor::new(tls.clone()).handshake_timeout(CLIENT_TIMEOUT).acceptor(places);
+        let (listener, address) = bind(address, purpose)?;
         let handle = Handle::new();
         let mut server =
             axum_server::Server::<SocketAddr>::from_listener(listener).acceptor(acceptor).handle(handle.clone());
         bound(&mut server);
-        let service = public.router(Security::Tls).into_make_service_with_connect_info::<SocketAddr>();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving =
             tokio::spawn(async move { report(server.first_request_timeout(CLIENT_TIMEOUT).serve(service).await) });
         let following = tokio::spawn(async move {
             while certificate.changed().await.is_ok() {
                 match certificate.borrow_and_update().tcp() {
                     Ok(config) => tls.reload_from_config(Arc::new(config)),
-                    Err(error) => tracing::error!(%error, "the web listener keeps its old certificate"),
+                    Err(error) => tracing::error!(%error, listener = purpose, "a listener keeps its old certificate"),
                 }
             }
         });
         Ok(Self { address, handle, tasks: vec![serving, following] })
     }
 
-    /// Serves the public pages without TLS. The configuration lets this happen on loopback addresses only.
+    /// Serves `router` without TLS. The configuration lets this happen for callers on loopback addresses only, and for operators.
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub(super) fn plain(address: SocketAddr, public: Public) -> Result<Self, ListenError> {
-        Self::without_tls(address, "web.plain_listen", public.router(Security::Plain))
-    }
-
-    /// Serves the operators' pages.
-    ///
-    /// # Errors
-    /// When the address cannot be bound.
-    pub(super) fn ops(address: SocketAddr, ops: Ops) -> Result<Self, ListenError> {
-        Self::without_tls(address, "ops.listen", ops.router())
-    }
-
-    fn without_tls(address: SocketAddr, purpose: &'static str, router: Router) -> Result<Self, ListenError> {
+    pub(super) fn plain(
+        address: SocketAddr,
+        purpose: &'static str,
+        places: Places,
+        router: Router,
+    ) -> Result<Self, ListenError> {
         let (listener, address) = bind(address, purpose)?;
         let handle = Handle::new();
         let server = axum_server::Server::<SocketAddr>::from_listener(listener);
-        let mut server = server.acceptor(NoDelayAcceptor::new()).handle(handle.clone());
+        let mut server = server.acceptor(places).handle(handle.clone());
         bound(&mut server);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving =

@@ -54,6 +54,7 @@ impl Node {
             status: statuses,
             phase: phases,
             demo: demo.then(|| Demo { tenant: TenantId::new("demo").unwrap(), users }),
+            control: None,
         };
         let servers = control::start(&config, sources).await.unwrap();
         Self { servers, media, certificate, keyring, phase, status, _certificates: source }
@@ -281,6 +282,7 @@ async fn an_address_that_is_taken_is_named_with_its_setting() {
         status: watch::channel(Status::default()).1,
         phase: watch::channel(Phase::Starting).1,
         demo: None,
+        control: None,
     };
     let error = control::start(&config, sources).await.unwrap_err().to_string();
     assert!(error.contains("(ops.listen)") && error.contains("another process listens there"), "{error}");

@@ -14,7 +14,7 @@ use futures_util::FutureExt as _;
 use super::problem::{Kind, PROBLEM_TYPE, Problem};
 use super::{Api, metrics::Request as Counted};
 
-/// How long a request may take, its body included. The largest component comes through a line of 2 Mbit/s in 65 s. Longer: 408.
+/// How long a request may take, its body included. The largest component comes through a line of 2 Mbit/s in 100 s. Longer: 408.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How much of what the web framework says of a request is repeated, bytes.
