@@ -3,27 +3,31 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use tandem_host::{Host, HostConfig};
 use tandem_switch::exchange::{DefaultPlan, Exchange, TenantSettings};
-use tandem_switch::id::{TenantId, UserId};
+use tandem_switch::id::{FunctionId, TenantId, UserId};
 use tandem_switch::time::WallClock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::calls::driver::{CallDriver, Command, Parts};
-use crate::calls::functions::Version;
 use crate::calls::metrics::CallMetrics;
+use crate::calls::routing::{Deployed, Routing, Version, Watched};
 use crate::certificate::{self, Certificate};
 use crate::clock::unix_now;
 use crate::config::{self, Config};
 use crate::control::{self, Demo, Phase, Status};
 use crate::media::{self, LinkEvent, Media, MediaConfig, MediaMetrics};
-use crate::store::Store;
+use crate::outgoing::addresses::Reach;
+use crate::outgoing::{Client, OutgoingMetrics};
+use crate::store::{InvocationLog, Store};
 use crate::telemetry::Metrics;
+use crate::tenants::model::{Binding, Limits, RollbackRule};
 use crate::token::Keyring;
 
 /// Most events of links that wait for the driver. When it is full, links are read no further: their clients wait.
@@ -100,10 +104,11 @@ impl Deployer {
     /// # Errors
     /// When it is no component that can run here; the version before it stays.
     pub async fn deploy(&self, component: Vec<u8>) -> anyhow::Result<Arc<str>> {
-        let version = load(&self.host, component).await?;
-        let name = Arc::clone(&version.name);
-        let command = Command::Deploy(self.tenant.clone(), version);
+        let (name, routing) = load(&self.host, component).await?;
+        let (done, in_force) = oneshot::channel();
+        let command = Command::Routing(self.tenant.clone(), routing, done);
         self.commands.send(command).await.context("the gateway is stopping")?;
+        in_force.await.context("the gateway is stopping")?;
         Ok(name)
     }
 }
@@ -137,6 +142,8 @@ impl Gateway {
             host: Arc::clone(&host),
             keyring: Arc::clone(&keyring),
             store: store.clone(),
+            invocations: InvocationLog::open(&config.store.data_dir)?,
+            http: Client::new(Reach::default(), metrics.area("outgoing", OutgoingMetrics::register))?,
             metrics: metrics.area("calls", CallMetrics::register),
             meters: Arc::default(),
             verdicts,
@@ -282,21 +289,34 @@ fn start_media(
 async fn load_tenant(
     tenant: &config::Tenant,
     host: &Arc<Host>,
-) -> anyhow::Result<(TenantId, Box<TenantSettings>, Option<Version>)> {
+) -> anyhow::Result<(TenantId, Box<TenantSettings>, Option<Box<Routing>>)> {
     let id = TenantId::new(&tenant.name)?;
     let settings = Box::new(settings(tenant)?);
     let Some(path) = &tenant.function else { return Ok((id, settings, None)) };
     let which = || format!("the function of tenant {id}, {}", path.display());
     let component = tokio::fs::read(path).await.with_context(which)?;
-    let version = load(host, component).await.with_context(|| format!("{}, cannot run here", which()))?;
-    Ok((id, settings, Some(version)))
+    let (_, routing) = load(host, component).await.with_context(|| format!("{}, cannot run here", which()))?;
+    Ok((id, settings, Some(routing)))
 }
 
-/// Checks and compiles a component, away from the threads that carry calls.
-async fn load(host: &Arc<Host>, component: Vec<u8>) -> anyhow::Result<Version> {
+/// Checks and compiles a component, away from the threads that carry calls. Gives its name, and a routing by it alone.
+async fn load(host: &Arc<Host>, component: Vec<u8>) -> anyhow::Result<(Arc<str>, Box<Routing>)> {
+    static LOADED: AtomicU32 = AtomicU32::new(0);
     let host = Arc::clone(host);
     let function = tokio::task::spawn_blocking(move || host.load(&component)).await??;
-    Ok(Version::new(function))
+    let name: Arc<str> = function.digest().short().into();
+    let of = FunctionId::new("main")?;
+    let number = LOADED.fetch_add(1, Ordering::Relaxed) + 1;
+    let version = Version { of: of.clone(), number, name: Arc::clone(&name), function, manifest: Arc::default() };
+    let watched = Some(Watched { deployment: number.into(), rule: RollbackRule::default() });
+    let deployed = Deployed { live: Some(version), canary: None, last_good: None, watched };
+    let routing = Routing {
+        bindings: vec![Binding { pattern: "*".into(), function: of.clone() }],
+        functions: [(of, deployed)].into(),
+        variables: Arc::default(),
+        limits: Limits::default(),
+    };
+    Ok((name, Box::new(routing)))
 }
 
 fn settings(tenant: &config::Tenant) -> anyhow::Result<TenantSettings> {

@@ -3,30 +3,35 @@
 //! In: what links say, what functions answered, what operators command, time. Out: messages to links, routes in the shards'
 //! forwarding tables, questions to functions, records. It decides nothing about calls: that is the exchange's part.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use tandem_host::Host;
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
-use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
+use tandem_switch::id::{CallId, FlowId, LinkId, TenantId};
 use tandem_switch::media::stats::Reception;
-use tandem_switch::record::{CallRecord, VoiceRecord};
+use tandem_switch::record::{CallRecord, Instead};
+use tandem_switch::rollout;
 use tandem_switch::signal::{ClientMessage, ErrorCode, GoodbyeReason, ServerMessage};
 use tandem_switch::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::calls::functions::{Functions, Version};
-use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel};
+use crate::calls::functions::{Functions, Share};
+use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel, FindingLabel, InsteadLabel};
+use crate::calls::outside::{Directory, DirectoryQuestion, World};
+use crate::calls::recorder::Recorder;
+use crate::calls::records::{self, PendingVoice};
 use crate::calls::routing::{Routing, Verdict};
+use crate::calls::safety_net::{Answered, Question, SafetyNet};
 use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
 use crate::media::{LinkEvent, Media, Route};
-use crate::store::{Store, StoreError};
+use crate::outgoing::Client;
+use crate::store::{InvocationLog, Kv, Store};
 use crate::tenants::usage::Meters;
 use crate::token::Keyring;
 
@@ -36,22 +41,15 @@ const QUALITY_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the status page's figures are renewed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a record that could not be written is tried, and how long the first wait between tries is; it doubles. A full disk or a
-/// locked database has about a minute to recover, then the record is lost and counted.
-const RECORD_TRIES: u32 = 6;
-/// See [`RECORD_TRIES`].
-const RECORD_RETRY: Duration = Duration::from_secs(2);
-
-/// How long a record waits for its last voice counters. Shards answer within microseconds; one that does not is being stopped.
-const COUNTERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most findings about versions that wait to be told when nobody takes them: a version is found out once in a roll-out, so it takes as many
+/// roll-outs. Beyond it they are forgotten: what was found is in force nevertheless, until the node starts anew.
+const UNTOLD_MAX: usize = 1024;
 
 /// What an operator, or the process itself, tells the driver.
 #[derive(Debug)]
 pub enum Command {
     /// A tenant's settings are new or changed.
     Tenant(TenantId, Box<TenantSettings>),
-    /// A new version of a tenant's function answers from the next call on.
-    Deploy(TenantId, Version),
     /// From the next call on a tenant's calls are routed so; acknowledged when that is so.
     Routing(TenantId, Box<Routing>, oneshot::Sender<()>),
     /// The tenant is gone: its sessions and calls end, nobody new is let in; acknowledged when that is so.
@@ -74,6 +72,10 @@ pub struct Parts {
     pub keyring: Arc<Keyring>,
     /// Keeps records.
     pub store: Store,
+    /// Keeps what functions were asked and answered.
+    pub invocations: InvocationLog,
+    /// Sends functions' HTTP requests.
+    pub http: Client,
     /// Counters.
     pub metrics: CallMetrics,
     /// What tenants use of their budgets.
@@ -92,33 +94,55 @@ pub struct Parts {
 
 /// What the driver's own tasks bring back.
 enum Finding {
-    Planned {
-        call: CallId,
-        consultation: u32,
-        answer: Box<Result<Answer, ConsultFailure>>,
-        seconds: f64,
-    },
+    /// A function was asked.
+    Answered(Box<Asked>),
     Measured(Vec<(LinkId, FlowId, Reception)>),
-    /// A record is stored or lost, or an `ended` event was delivered: nothing to tell.
+    /// A record is stored or lost: nothing to tell.
     Done,
 }
 
-/// Counters of a call's routes that were taken down, on their way from the shards.
-type PendingVoice = Vec<(UserId, oneshot::Receiver<Reception>)>;
+/// What came of a question to a function.
+struct Asked {
+    tenant: TenantId,
+    call: CallId,
+    consultation: u32,
+    /// The call is over, and nobody waits for the answer.
+    ended: bool,
+    share: Share,
+    answered: Answered,
+    seconds: f64,
+}
 
 /// Owns the exchange and does what it says.
 pub struct CallDriver {
     parts: Parts,
     functions: Functions,
+    net: SafetyNet,
+    recorder: Recorder,
+    directory: mpsc::Receiver<DirectoryQuestion>,
+    /// What was found while nobody took it.
+    untold: VecDeque<Verdict>,
     voice: HashMap<CallId, PendingVoice>,
     tasks: JoinSet<Finding>,
     drained: Option<oneshot::Sender<()>>,
 }
 
 impl CallDriver {
-    /// A driver over `parts`.
+    /// A driver over `parts`. Needs a tokio runtime.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, functions: Functions::default(), voice: HashMap::new(), tasks: JoinSet::new(), drained: None }
+        let (directory, questions) = Directory::new();
+        let world = World { kv: Kv::new(parts.store.clone()), http: parts.http.clone(), directory };
+        Self {
+            functions: Functions::new(Arc::clone(&parts.meters)),
+            net: SafetyNet { host: Arc::clone(&parts.host), world },
+            recorder: Recorder::start(parts.invocations.clone(), parts.metrics.invocations_lost.clone()),
+            directory: questions,
+            untold: VecDeque::new(),
+            voice: HashMap::new(),
+            tasks: JoinSet::new(),
+            drained: None,
+            parts,
+        }
     }
 
     /// Runs until `Shutdown` was carried out, or until nobody can send anything any more.
@@ -139,12 +163,16 @@ impl CallDriver {
                     }
                 }
                 Some(finding) = self.tasks.join_next() => self.on_finding(finding),
+                Some(question) = self.directory.recv() => self.look_up(question),
                 () = sleep_until(deadline), if deadline.is_some() => {
                     let now = self.now();
                     self.parts.exchange.handle_timeout(now);
                 }
                 _ = quality.tick() => self.measure(),
-                _ = status.tick() => self.publish_status(),
+                _ = status.tick() => {
+                    self.publish_status();
+                    self.tell_what_is_untold();
+                }
                 else => return,
             }
             self.carry_out();
@@ -162,10 +190,10 @@ impl CallDriver {
     }
 
     /// Makes a tenant known before anybody can connect.
-    pub fn introduce(&mut self, tenant: TenantId, settings: Box<TenantSettings>, function: Option<Version>) {
+    pub fn introduce(&mut self, tenant: TenantId, settings: Box<TenantSettings>, routing: Option<Box<Routing>>) {
         self.handle(Input::Tenant { tenant: tenant.clone(), settings });
-        if let Some(version) = function {
-            self.functions.deploy(tenant, version);
+        if let Some(routing) = routing {
+            self.functions.route(tenant, *routing);
         }
     }
 
@@ -211,19 +239,14 @@ impl CallDriver {
     fn on_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         match command {
             Command::Tenant(tenant, settings) => self.handle(Input::Tenant { tenant, settings }),
-            Command::Deploy(tenant, version) => {
-                tracing::info!(%tenant, version = &*version.name, "function live for the next call");
-                self.functions.deploy(tenant, version);
-            }
             Command::Routing(tenant, routing, done) => {
-                if let Some(version) = routing.functions.into_values().find_map(|deployed| deployed.live) {
-                    self.functions.deploy(tenant, Version { function: version.function, name: version.name });
-                }
+                self.functions.route(tenant, *routing);
                 let _ = done.send(());
             }
             Command::Forget(tenant, done) => {
-                let nobody = TenantSettings { sessions_max: 0, calls_max: 0, ..TenantSettings::default() };
-                self.handle(Input::Tenant { tenant, settings: Box::new(nobody) });
+                self.handle(Input::Forget { tenant: tenant.clone() });
+                self.carry_out();
+                self.functions.forget(&tenant);
                 let _ = done.send(());
             }
             Command::Drain(done) => {
@@ -241,10 +264,7 @@ impl CallDriver {
 
     fn on_finding(&mut self, finding: Result<Finding, tokio::task::JoinError>) {
         match finding {
-            Ok(Finding::Planned { call, consultation, answer, seconds }) => {
-                self.count_answer(call, &answer, seconds);
-                self.handle(Input::Planned { call, consultation, answer });
-            }
+            Ok(Finding::Answered(asked)) => self.on_answer(*asked),
             Ok(Finding::Measured(flows)) => {
                 for (from, flow, reception) in flows {
                     self.handle(Input::Measured { from, flow, reception });
@@ -254,6 +274,66 @@ impl CallDriver {
             // The exchange's own timeout lets the call go on.
             Err(error) => tracing::error!(%error, "a task of the call driver failed"),
         }
+    }
+
+    fn on_answer(&mut self, asked: Asked) {
+        let Asked { tenant, call, consultation, ended, share, answered, seconds } = asked;
+        let Answered { answer, moved_to, observations, mut invocations } = answered;
+        for observation in observations {
+            if let Some(verdict) = self.functions.observe(&tenant, observation) {
+                self.tell(verdict);
+            }
+        }
+        if let Some(version) = moved_to {
+            self.functions.moved(call, version);
+        }
+        if !ended {
+            let instead = answer.as_ref().err().and_then(|_| self.parts.exchange.instead_for(call));
+            for record in invocations.iter_mut().filter(|record| record.failure.is_some() && record.instead.is_none()) {
+                record.instead.clone_from(&instead);
+            }
+            self.parts.metrics.consultation_seconds.observe(seconds);
+            self.answer(call, consultation, answer);
+        }
+        for record in invocations {
+            self.recorder.record(&tenant, &share, record);
+        }
+    }
+
+    fn answer(&mut self, call: CallId, consultation: u32, answer: Result<Answer, ConsultFailure>) {
+        self.count_answer(call, &answer);
+        self.handle(Input::Planned { call, consultation, answer: Box::new(answer) });
+    }
+
+    /// What was found is in force already; here it is shown, and told to those who keep it.
+    fn tell(&mut self, verdict: Verdict) {
+        let Verdict { tenant, function, version, finding, why: _ } = &verdict;
+        let label = FindingLabel { finding: finding_word(*finding) };
+        match finding {
+            rollout::Finding::Good => tracing::info!(%tenant, %function, version, "a version has proved good"),
+            rollout::Finding::RolledBack => {
+                tracing::warn!(%tenant, %function, version, "a version failed and is rolled back")
+            }
+            rollout::Finding::Paused => tracing::warn!(%tenant, %function, version, "a version failed and is paused"),
+        }
+        self.parts.metrics.findings.get_or_create(&label).inc();
+        if self.untold.len() < UNTOLD_MAX {
+            self.untold.push_back(verdict);
+        }
+        self.tell_what_is_untold();
+    }
+
+    fn tell_what_is_untold(&mut self) {
+        while let Some(verdict) = self.untold.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(verdict)) = self.parts.verdicts.try_send(verdict) {
+                return self.untold.push_front(verdict);
+            }
+        }
+    }
+
+    fn look_up(&self, question: DirectoryQuestion) {
+        let DirectoryQuestion { tenant, user, answer } = question;
+        let _ = answer.send(self.parts.exchange.reachable(&tenant, &user));
     }
 
     /// Every side effect of the product.
@@ -290,44 +370,48 @@ impl CallDriver {
         if matches!(event, Event::Incoming) {
             self.parts.metrics.started.inc();
         }
-        let version = match ended {
-            true => self.functions.release(call),
-            false => self.functions.for_call(call, &tenant),
+        let chosen = match ended {
+            true => self.functions.release(call, &tenant),
+            false => self.functions.for_call(call, &tenant, &context.to),
+        };
+        let (Some(chosen), Some(share)) = (chosen, self.functions.share(&tenant).cloned()) else {
+            if !ended {
+                self.answer(call, consultation, Err(ConsultFailure::NoFunction));
+            }
+            return;
         };
         context.node.clone_from(&self.parts.node);
         context.region.clone_from(&self.parts.region);
-        let host = Arc::clone(&self.parts.host);
+        let net = self.net.clone();
         self.tasks.spawn(async move {
             let started = std::time::Instant::now();
-            let answer = match version {
-                None => Err(ConsultFailure::NoFunction),
-                Some(Version { function, name }) => {
-                    context.version = name.to_string();
-                    let invocation = host.invoke(&function, &context, &event).await;
-                    show_log(&invocation.log.text);
-                    invocation.answer.map(|plan| Answer { plan, version: name.to_string(), instead_of: None })
-                }
-            };
-            if ended {
-                return Finding::Done;
-            }
+            let question =
+                Question { tenant: tenant.clone(), call, consultation, context, event, chosen, share: share.clone() };
+            let answered = net.ask(question).await;
             let seconds = started.elapsed().as_secs_f64();
-            Finding::Planned { call, consultation, answer: Box::new(answer), seconds }
+            Finding::Answered(Box::new(Asked { tenant, call, consultation, ended, share, answered, seconds }))
         });
     }
 
-    fn count_answer(&self, call: CallId, answer: &Result<Answer, ConsultFailure>, seconds: f64) {
+    fn count_answer(&self, call: CallId, answer: &Result<Answer, ConsultFailure>) {
+        let metrics = &self.parts.metrics;
         let label = AnswerLabel { answer: answer.as_ref().map_or_else(failure_word, |_| "plan") };
-        self.parts.metrics.consultations.get_or_create(&label).inc();
-        if matches!(answer, Err(ConsultFailure::NoFunction)) {
-            return;
-        }
-        self.parts.metrics.consultation_seconds.observe(seconds);
-        if let Err(failure) = answer {
-            tracing::warn!(%call, failure = failure_word(failure), "function failed; the call goes on with the default plan");
-            // In the function's own words, which may name people.
-            tracing::debug!(%call, failure = failure.to_string(), "how the function failed");
-        }
+        metrics.consultations.get_or_create(&label).inc();
+        let failed = match answer {
+            Ok(Answer { instead_of: None, .. }) | Err(ConsultFailure::NoFunction) => return,
+            Ok(Answer { instead_of: Some(failed), version, .. }) => {
+                let instead = Instead::LastGoodVersion(version.clone());
+                Some((failed.failure.clone(), instead))
+            }
+            Err(failure) => self.parts.exchange.instead_for(call).map(|instead| (failure.to_string(), instead)),
+        };
+        // A call that is over goes on with nothing.
+        let Some((failure, instead)) = failed else { return };
+        let instead = instead_word(&instead);
+        metrics.safety_net.get_or_create(&InsteadLabel { instead }).inc();
+        tracing::warn!(%call, instead, "function failed; the call goes on without it");
+        // In the function's own words, which may name people.
+        tracing::debug!(%call, failure, "how the function failed");
     }
 
     fn record(&mut self, mut record: CallRecord) {
@@ -340,14 +424,14 @@ impl CallDriver {
         tracing::info!(call = %record.call, tenant = %record.tenant, cause = %record.cause, "call ended");
         // A call whose function never answered gets no `ended` event: nothing would release its version.
         if record.consultations.iter().all(|consultation| consultation.version.is_empty()) {
-            self.functions.release(record.call);
+            self.functions.release(record.call, &record.tenant);
         }
         let pending = self.voice.remove(&record.call).unwrap_or_default();
         let store = self.parts.store.clone();
         let lost = self.parts.metrics.records_lost.clone();
         self.tasks.spawn(async move {
-            record.voice = collect(pending).await;
-            keep(&store, record, &lost).await;
+            record.voice = records::collect(pending).await;
+            records::keep(&store, record, &lost).await;
             Finding::Done
         });
     }
@@ -376,6 +460,11 @@ impl CallDriver {
         let counts = exchange.counts();
         let sessions = counts.sessions_attached + counts.sessions_away;
         self.parts.metrics.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        for counts in exchange.tenants() {
+            let meters = self.parts.meters.of(counts.tenant);
+            meters.sessions.set(counts.sessions as u64);
+            meters.calls.set(counts.calls as u64);
+        }
         let node = self.parts.node.clone();
         self.parts.status.send_replace(Status { node, sessions, calls });
     }
@@ -389,59 +478,19 @@ impl CallDriver {
     }
 
     /// Waits for the records that are on their way to the store.
-    async fn finish(&mut self) {
+    async fn finish(mut self) {
         while let Some(finding) = self.tasks.join_next().await {
             self.on_finding(finding);
             self.carry_out();
         }
+        self.recorder.close().await;
     }
-}
-
-/// Stores a record, trying again when the store has trouble; one that is given up is counted.
-async fn keep(store: &Store, record: CallRecord, lost: &Counter) {
-    let call = record.call;
-    let mut wait = RECORD_RETRY;
-    for tried in 1..=RECORD_TRIES {
-        match store.insert_record(record.clone()).await {
-            Ok(()) => return,
-            Err(error @ StoreError::NotWritten(_)) if tried < RECORD_TRIES => {
-                tracing::warn!(%call, %error, "a call record could not be stored; trying again");
-                tokio::time::sleep(wait).await;
-                wait *= 2;
-            }
-            Err(error) => {
-                tracing::error!(%call, %error, "a call record is lost");
-                break;
-            }
-        }
-    }
-    lost.inc();
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// One entry for each speaker, in the order of the call; a speaker's flows (several dials, a resumed session) are added up.
-async fn collect(pending: PendingVoice) -> Vec<VoiceRecord> {
-    let mut voice: Vec<VoiceRecord> = Vec::new();
-    for (user, counters) in pending {
-        let Ok(Ok(reception)) = tokio::time::timeout(COUNTERS_TIMEOUT, counters).await else { continue };
-        match voice.iter_mut().find(|entry| entry.user == user) {
-            Some(entry) => entry.reception = entry.reception.merge(reception),
-            None => voice.push(VoiceRecord { user, reception }),
-        }
-    }
-    voice
-}
-
-/// What a function wrote: for developers (`tandem dev` shows it). It may hold what callers are called, hence DEBUG.
-fn show_log(text: &str) {
-    for line in text.lines() {
-        tracing::debug!(target: "function", "{line}");
     }
 }
 
@@ -455,7 +504,24 @@ fn failure_word(failure: &ConsultFailure) -> &'static str {
         ConsultFailure::Refused(_) => "error",
         ConsultFailure::PlanRefused(_) => "plan-refused",
         ConsultFailure::OverBudget(_) => "over-budget",
+        ConsultFailure::Paused(_) => "paused",
         ConsultFailure::Overloaded => "overloaded",
         ConsultFailure::Host(_) => "host",
+    }
+}
+
+fn instead_word(instead: &Instead) -> &'static str {
+    match instead {
+        Instead::LastGoodVersion(_) => "last-good-version",
+        Instead::DefaultPlan => "default-plan",
+        Instead::Rejection => "rejection",
+    }
+}
+
+fn finding_word(finding: rollout::Finding) -> &'static str {
+    match finding {
+        rollout::Finding::Good => "good",
+        rollout::Finding::RolledBack => "rolled-back",
+        rollout::Finding::Paused => "paused",
     }
 }

@@ -21,6 +21,20 @@ pub struct AnswerLabel {
     pub answer: &'static str,
 }
 
+/// What a call went on with when its function failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct InsteadLabel {
+    /// `last-good-version`, `default-plan` or `rejection`.
+    pub instead: &'static str,
+}
+
+/// What was found out about a version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FindingLabel {
+    /// `good`, `rolled-back` or `paused`.
+    pub finding: &'static str,
+}
+
 /// What kind of error a client was told.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct CodeLabel {
@@ -43,6 +57,12 @@ pub struct CallMetrics {
     pub consultations: Family<AnswerLabel, Counter>,
     /// How long functions took to answer.
     pub consultation_seconds: Histogram,
+    /// Questions whose function failed, by what the call went on with.
+    pub safety_net: Family<InsteadLabel, Counter>,
+    /// What was found out about versions.
+    pub findings: Family<FindingLabel, Counter>,
+    /// Invocations that could not be kept for looking at.
+    pub invocations_lost: Counter,
     /// Errors that clients were told, by code.
     pub signalling_errors: Family<CodeLabel, Counter>,
     /// Tokens that were refused.
@@ -62,6 +82,9 @@ impl CallMetrics {
             consultations: Family::default(),
             // 16 µs to about 0.5 s: a fresh instance takes tens of µs, the host's deadline is a quarter of a second.
             consultation_seconds: Histogram::new(exponential_buckets(16e-6, 2.0, 16)),
+            safety_net: Family::default(),
+            findings: Family::default(),
+            invocations_lost: Counter::default(),
             signalling_errors: Family::default(),
             tokens_refused: Counter::default(),
             records_lost: Counter::default(),
@@ -79,6 +102,17 @@ impl CallMetrics {
             "consultation_seconds",
             "How long routing functions took to answer",
             metrics.consultation_seconds.clone(),
+        );
+        registry.register(
+            "safety_net",
+            "Questions whose routing function failed, by what the call went on with",
+            metrics.safety_net.clone(),
+        );
+        registry.register("findings", "What was found out about versions of functions", metrics.findings.clone());
+        registry.register(
+            "invocations_lost",
+            "Invocations that could not be kept for looking at",
+            metrics.invocations_lost.clone(),
         );
         registry.register(
             "signalling_errors",

@@ -2,10 +2,21 @@
 //!
 //! - [`driver`]: the one loop that feeds the exchange and the ONE exhaustive match on its outputs: every side effect of the product;
 //! - [`functions`]: which version of which tenant's function answers a call;
+//! - [`safety_net`]: asks it, and what to do when it fails;
+//! - [`budgets`]: what a tenant's functions may use; [`outside`]: the world that they meet;
+//! - [`recorder`]: keeps every invocation, [`masking`] without its tenant's secrets; `records`: keeps every call's record;
 //! - [`routing`]: what the driver is told of a tenant's functions, and what it finds out about them;
 //! - [`metrics`]: what is counted.
 
+pub mod budgets;
 pub mod driver;
 pub mod functions;
+pub mod masking;
 pub mod metrics;
+pub mod outside;
+pub mod recorder;
+mod records;
 pub mod routing;
+pub mod safety_net;
+#[cfg(test)]
+mod test_kit;

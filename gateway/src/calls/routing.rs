@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tandem_host::Function;
 use tandem_switch::id::{FunctionId, TenantId};
 
+pub use tandem_switch::rollout::Finding;
+
 use crate::tenants::model::{Binding, Limits, Manifest, RollbackRule, Variables, VersionNumber};
 
 /// How a tenant's calls are routed.
@@ -72,15 +74,4 @@ pub struct Verdict {
     pub finding: Finding,
     /// Why, in plain words, with the figures.
     pub why: String,
-}
-
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// It works: the safety net may fall back on it, and its roll-out has settled.
-    Good,
-    /// The watched roll-out failed too often: it is taken back, and what was live before answers.
-    RolledBack,
-    /// It fails every time and nothing is there to go back to: it is asked no more.
-    Paused,
 }

@@ -184,7 +184,7 @@ impl Rollout {
         let Some(live) = self.deployed.live else {
             return last_good.map_or(Choice::Nothing, Choice::Ask);
         };
-        match self.standings.get(&live).and_then(|standing| standing.finding) {
+        match self.finding(live) {
             None | Some(Finding::Good) => Choice::Ask(live),
             Some(Finding::RolledBack) => last_good.map_or(Choice::Paused(live), Choice::Ask),
             Some(Finding::Paused) => Choice::Paused(live),
@@ -199,8 +199,12 @@ impl Rollout {
         candidates.into_iter().find(|version| *version != failed && !self.is_out(*version))
     }
 
-    /// Whether a version was taken back or paused.
-    pub fn is_out(&self, version: VersionNumber) -> bool {
+    /// What was found out about a version that is deployed, if anything.
+    pub fn finding(&self, version: VersionNumber) -> Option<Finding> {
+        self.standings.get(&version)?.finding
+    }
+
+    fn is_out(&self, version: VersionNumber) -> bool {
         self.standings.get(&version).is_some_and(Standing::is_out)
     }
 

@@ -147,18 +147,13 @@ impl Call {
 
     /// The tenant's default plan instead of the function's. The function's state stays as its last good plan left it.
     fn fall_back(&mut self, now: Instant, version: String, failure: String) {
-        let rejection = |failure| Some((failure, Instead::Rejection));
+        let instead = self.invitation.default_plan.instead(&self.invitation.to);
+        self.consultations.answered(now, version, Some((failure, instead)));
         let steps = match &*self.invitation.default_plan {
-            DefaultPlan::Refuse => {
-                self.consultations.answered(now, version, rejection(failure));
-                return self.end(now, Cause::FunctionFailed, EndedBy::Plan, None);
-            }
+            DefaultPlan::Refuse => return self.end(now, Cause::FunctionFailed, EndedBy::Plan, None),
             DefaultPlan::Plan(plan) => plan.steps.clone(),
             DefaultPlan::RingDialled { ring_timeout } => match UserId::new(&self.invitation.to) {
-                Err(_) => {
-                    self.consultations.answered(now, version, rejection(failure));
-                    return self.end(now, Cause::NotFound, EndedBy::Plan, None);
-                }
+                Err(_) => return self.end(now, Cause::NotFound, EndedBy::Plan, None),
                 Ok(user) => vec![Action::Dial(Dial {
                     rounds: vec![vec![user]],
                     ring_timeout: (*ring_timeout).clamp(limits::RING_TIMEOUT_MIN, limits::RING_TIMEOUT_MAX),
@@ -168,7 +163,6 @@ impl Call {
                 })],
             },
         };
-        self.consultations.answered(now, version, Some((failure, Instead::DefaultPlan)));
         let state = std::mem::take(&mut self.plan.state);
         self.follow(now, Accepted { steps, state });
     }

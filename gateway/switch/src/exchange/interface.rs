@@ -8,7 +8,7 @@ use crate::id::{CallId, FlowId, LinkId, TenantId, UserId};
 use crate::limits;
 use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
-use crate::record::CallRecord;
+use crate::record::{CallRecord, Instead};
 use crate::signal::{ClientMessage, DecodeError, GoodbyeReason, Hello, ServerMessage};
 use crate::token::{Identity, TokenError};
 
@@ -21,6 +21,11 @@ pub enum Input {
         tenant: TenantId,
         /// All of them.
         settings: Box<TenantSettings>,
+    },
+    /// A tenant is gone: its sessions and calls end. No token of it may be taken for good any more.
+    Forget {
+        /// Whose.
+        tenant: TenantId,
     },
     /// A link said `hello` with a good token.
     Attach {
@@ -124,6 +129,9 @@ pub enum ConsultFailure {
     /// Its plan breaks a rule of the contract.
     #[error("the plan was refused: {0}")]
     PlanRefused(String),
+    /// It failed again and again before, so it was not asked; names the version.
+    #[error("{0} is paused: it failed again and again")]
+    Paused(String),
     /// A budget of the tenant is used up; names it.
     #[error("the tenant is over its limit: {0}")]
     OverBudget(String),
@@ -249,6 +257,17 @@ pub enum DefaultPlan {
     Plan(Accepted),
     /// Refuse it with [`Cause::FunctionFailed`].
     Refuse,
+}
+
+impl DefaultPlan {
+    /// What a call to this address gets of it: a plan to carry out, or a rejection.
+    pub fn instead(&self, dialled: &str) -> Instead {
+        match self {
+            Self::RingDialled { .. } if UserId::new(dialled).is_err() => Instead::Rejection,
+            Self::RingDialled { .. } | Self::Plan(_) => Instead::DefaultPlan,
+            Self::Refuse => Instead::Rejection,
+        }
+    }
 }
 
 /// Why a deadline is set.

@@ -35,7 +35,7 @@ pub use self::interface::{
 };
 use self::presence::Tenant;
 use self::session::Session;
-pub use self::status::{Counts, LiveCall};
+pub use self::status::{Counts, LiveCall, TenantCounts};
 use self::voice::Flows;
 
 /// How far the node is on its way to its end.
@@ -89,6 +89,7 @@ impl Exchange {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Tenant { tenant, settings } => self.configure(tenant, *settings),
+            Input::Forget { tenant } => self.forget_tenant(now, &tenant),
             Input::Attach { link, transport, identity, hello } => {
                 self.attach(now, link, transport, *identity, &hello);
             }

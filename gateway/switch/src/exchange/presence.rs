@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::call::{Refusal, Side};
+use crate::call::{Gone, Refusal, Side};
 use crate::id::{SessionId, TenantId, UserId};
 use crate::limits;
-use crate::signal::{ErrorCode, Presence, PresenceState, ServerMessage};
+use crate::signal::{ErrorCode, GoodbyeReason, Presence, PresenceState, ServerMessage};
+use crate::time::Instant;
 use crate::token::Grant;
 
 use super::session::Watch;
@@ -38,6 +39,11 @@ impl Tenant {
 
     pub(super) fn sessions(&self) -> usize {
         self.sessions
+    }
+
+    /// All of its sessions.
+    fn all_sessions(&self) -> Vec<SessionId> {
+        self.members.values().flatten().copied().collect()
     }
 
     pub(super) fn sessions_of(&self, user: &UserId) -> impl Iterator<Item = SessionId> {
@@ -117,6 +123,22 @@ impl Exchange {
         for watcher in tenant.watching_everybody.clone() {
             self.send_presence(watcher, &changed);
         }
+    }
+
+    /// A tenant is gone, with its sessions and calls.
+    pub(super) fn forget_tenant(&mut self, now: Instant, tenant: &TenantId) {
+        let sessions = self.tenants.get(tenant).map(Tenant::all_sessions).unwrap_or_default();
+        for session in sessions {
+            self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::NotWelcome));
+        }
+        self.tenants.remove(tenant);
+    }
+
+    /// How many devices of a user take calls now, those that may still come back included; none of somebody unknown.
+    pub fn reachable(&self, tenant: &TenantId, user: &UserId) -> usize {
+        let Some(tenant) = self.tenants.get(tenant).filter(|tenant| tenant.knows(user)) else { return 0 };
+        let sessions = tenant.sessions_of(user).filter_map(|id| self.sessions.get(&id));
+        sessions.filter(|session| session.may(Grant::Answer) && session.has_room_for_a_call()).count()
     }
 
     /// A session wants to know who is reachable, instead of whom it watched before.

@@ -1,6 +1,7 @@
 //! Views for metrics and status pages. Nothing here changes anything.
 
 use crate::id::{CallId, LinkId, TenantId, UserId};
+use crate::record::Instead;
 use crate::time::Instant;
 
 use super::Exchange;
@@ -14,6 +15,17 @@ pub struct Counts {
     /// Sessions whose link is lost and that may still come back.
     pub sessions_away: usize,
     /// Live calls.
+    pub calls: usize,
+}
+
+/// How much one tenant has.
+#[derive(Clone, Copy, Debug)]
+pub struct TenantCounts<'a> {
+    /// Which tenant.
+    pub tenant: &'a TenantId,
+    /// Its sessions.
+    pub sessions: usize,
+    /// Its live calls.
     pub calls: usize,
 }
 
@@ -39,6 +51,18 @@ impl Exchange {
     pub fn counts(&self) -> Counts {
         let sessions_attached = self.links.len();
         Counts { sessions_attached, sessions_away: self.sessions.len() - sessions_attached, calls: self.calls.len() }
+    }
+
+    /// How much each tenant has, in the order of their names.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantCounts<'_>> {
+        let counts = |(tenant, state): (_, &Tenant)| (tenant, state.sessions(), state.calls);
+        self.tenants.iter().map(counts).map(|(tenant, sessions, calls)| TenantCounts { tenant, sessions, calls })
+    }
+
+    /// What a call goes on with when nothing answers for it, while it is live.
+    pub fn instead_for(&self, call: CallId) -> Option<Instead> {
+        let invitation = self.calls.get(&call)?.call.invitation();
+        Some(invitation.default_plan.instead(&invitation.to))
     }
 
     /// Whether a session lives on this link.

@@ -4,7 +4,7 @@ use super::*;
 use crate::event::{DialOutcome, Outcome};
 use crate::media::stats::Reception;
 use crate::plan::Rejection;
-use crate::record::EndedBy;
+use crate::record::{EndedBy, Instead};
 
 #[test]
 fn a_call_is_answered_talked_and_hung_up() {
@@ -414,4 +414,16 @@ fn a_call_of_another_tenant_is_as_if_it_were_not() {
     harness.invite(3, "alice");
     harness.plan(vec![ring(&["alice"])]);
     assert_eq!(harness.ended(3), Cause::Unreachable, "beta has no alice");
+}
+
+#[test]
+fn what_a_call_would_go_on_with_is_what_it_goes_on_with() {
+    for (dialled, expected) in [("bob", Instead::DefaultPlan), ("sip:nobody@example.com", Instead::Rejection)] {
+        let mut harness = Harness::with_alice_and_bob();
+        let call = harness.invite(1, dialled);
+        assert_eq!(harness.exchange.instead_for(call), Some(expected.clone()), "{dialled}");
+        harness.answer(Err(ConsultFailure::NoFunction));
+        harness.says(1, ClientMessage::Hangup { call });
+        assert_eq!(harness.record().consultations[0].instead, Some(expected), "{dialled}");
+    }
 }

@@ -256,3 +256,31 @@ fn a_session_whose_allowance_is_used_up_may_not_speak_until_it_regains_some() {
     assert!(!harness.exchange.may_speak(harness.now, LinkId(3)), "nobody is there");
     assert!(harness.exchange.may_speak(harness.now + Duration::from_secs(1), LinkId(1)));
 }
+
+#[test]
+fn a_tenant_that_is_gone_takes_its_sessions_and_calls_with_it_and_nobody_elses() {
+    let (mut harness, _) = Harness::talking(AfterAnswer::HangUp);
+    harness.attach(3, "other", "carol");
+    harness.input(Input::Forget { tenant: TenantId::new("acme").unwrap() });
+    assert_eq!(harness.closed, [1, 2].map(|link| (LinkId(link), GoodbyeReason::NotWelcome)));
+    assert_eq!(harness.record().tenant.as_str(), "acme");
+    assert!(harness.exchange.is_attached(LinkId(3)));
+    let left: Vec<_> = harness.exchange.tenants().map(|it| (it.tenant.as_str().to_owned(), it.sessions)).collect();
+    assert_eq!(left, [("other".to_owned(), 1)]);
+}
+
+#[test]
+fn the_devices_of_a_user_that_take_calls_are_counted() {
+    let mut harness = Harness::with_alice_and_bob();
+    harness.attach(3, "acme", "bob");
+    harness.attach(4, "other", "bob");
+    let reachable = |harness: &Harness, tenant, user| {
+        harness.exchange.reachable(&TenantId::new(tenant).unwrap(), &UserId::new(user).unwrap())
+    };
+    for (tenant, user, expected) in [("acme", "bob", 2), ("acme", "carol", 0), ("other", "bob", 1), ("none", "bob", 0)]
+    {
+        assert_eq!(reachable(&harness, tenant, user), expected, "{user} of {tenant}");
+    }
+    harness.says(3, ClientMessage::Bye);
+    assert_eq!(reachable(&harness, "acme", "bob"), 1);
+}
