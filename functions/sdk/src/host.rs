@@ -5,7 +5,7 @@
 //! test, there is no gateway: every question is answered by [`crate::testing::Surroundings`].
 
 #[cfg(target_family = "wasm")]
-#[expect(unsafe_code, missing_docs, reason = "the generated glue between the component and its host")]
+#[allow(unsafe_code, missing_docs, reason = "the generated glue between the component and its host")]
 mod bindings {
     wit_bindgen::generate!({
         path: [

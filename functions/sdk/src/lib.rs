@@ -30,6 +30,7 @@
 mod clock;
 mod context;
 mod dial;
+pub mod fetch;
 mod host;
 pub mod http;
 mod plan;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use crate::fetch::{Request, Response, Scheme};
 use crate::host::Refused;
 
 thread_local! {
@@ -28,6 +29,7 @@ pub struct Surroundings {
     users: BTreeMap<String, u32>,
     queues: BTreeMap<String, u32>,
     rooms: BTreeMap<String, u32>,
+    pages: BTreeMap<String, Response>,
     log: Vec<String>,
 }
 
@@ -69,6 +71,13 @@ impl Surroundings {
     #[must_use]
     pub fn room(mut self, room: &str, parties: u32) -> Self {
         self.rooms.insert(room.into(), parties);
+        self
+    }
+
+    /// With a server that answers so at an address.
+    #[must_use]
+    pub fn page(mut self, url: &str, status: u16, body: impl AsRef<[u8]>) -> Self {
+        self.pages.insert(url.into(), Response { status, body: body.as_ref().into() });
         self
     }
 
@@ -160,6 +169,12 @@ pub(crate) mod config {
     pub(crate) fn get(name: &str) -> Result<Option<String>, Refused> {
         Ok(AROUND.with_borrow(|around| around.variables.get(name).cloned()))
     }
+}
+
+/// Stands in for `wasi:http`.
+pub(crate) fn send(request: &Request, _: Scheme, _: &str, _: &str) -> Result<Response, Refused> {
+    let page = AROUND.with_borrow(|around| around.pages.get(&request.url).cloned());
+    page.ok_or_else(|| Refused(format!("nobody answers at {}", request.url)))
 }
 
 /// Stands in for `wasi:logging`'s level.

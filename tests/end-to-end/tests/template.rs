@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
-use tandem_host::{Host, HostConfig};
+use tandem_host::{Host, HostConfig, Kind};
 use tandem_switch::http_contract::Request;
 use tandem_switch::plan::{Action, Plan};
 
@@ -184,18 +184,49 @@ async fn a_new_project_passes_its_own_tests_and_routes_the_sample_event() -> any
     cargo(&project, &target, &["test", "--quiet"])?;
     cargo(&project, &target, &["build", "--quiet", "--release", "--target", "wasm32-wasip2"])?;
 
-    let component = std::fs::read(target.join("wasm32-wasip2/release/my_router.wasm"))?;
-    let host = Host::new(HostConfig::default())?;
-    let function = host.load(&component)?;
+    let component = target.join("wasm32-wasip2/release/my_router.wasm");
     let sample = std::fs::read(project.join("sample-event.json"))?;
-    let Request { context, event } = serde_json::from_slice(&sample)?;
-    let plan: Plan = host.invoke(&function, &context, &event).await.answer?;
+    let plan = asked(&component, Kind::Router, &sample).await?;
+
+    // A gateway prefers the typed world. Without it the same function is asked as Spin asks it: over HTTP, in JSON.
+    let source = project.join("src/lib.rs");
+    let both = std::fs::read_to_string(&source)?;
+    let served = both.replace("tandem_function::router!(MyRouter, http);", HTTP_ALONE);
+    ensure!(served != both, "the template exports both worlds");
+    std::fs::write(&source, served)?;
+    cargo(&project, &target, &["build", "--quiet", "--release", "--target", "wasm32-wasip2"])?;
+    assert_eq!(asked(&component, Kind::Http02, &sample).await?, plan);
+
     let accepted = plan.accept()?;
     let [Action::RingBack, Action::Dial(dial), Action::Reject { .. }] = &accepted.steps[..] else {
         bail!("{accepted:?}");
     };
     assert_eq!(dial.rounds.concat().iter().map(|user| user.as_str()).collect::<Vec<_>>(), ["alice", "bob"]);
     Ok(())
+}
+
+/// What `router!(MyRouter, http)` exports beside `route`.
+const HTTP_ALONE: &str = "
+#[cfg(target_family = \"wasm\")]
+mod served {
+    use tandem_function::http::{Guest, IncomingRequest, ResponseOutparam, serve, wasip2};
+    struct Served;
+    impl Guest for Served {
+        fn handle(request: IncomingRequest, response: ResponseOutparam) {
+            serve::<super::MyRouter>(request, response);
+        }
+    }
+    wasip2::http::proxy::export!(Served with_types_in wasip2);
+}
+";
+
+/// What a component of this kind answers to the sample event.
+async fn asked(component: &Path, kind: Kind, sample: &[u8]) -> anyhow::Result<Plan> {
+    let host = Host::new(HostConfig::default())?;
+    let function = host.load(&std::fs::read(component)?)?;
+    assert_eq!(function.kind(), kind);
+    let Request { context, event } = serde_json::from_slice(sample)?;
+    Ok(host.invoke(&function, &context, &event).await.answer?)
 }
 
 fn cargo(project: &Path, target: &Path, arguments: &[&str]) -> anyhow::Result<()> {
