@@ -118,6 +118,28 @@ impl Question {
     }
 }
 
+/// In a line, without values and bodies.
+impl std::fmt::Display for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::KvGet { store, key } => write!(f, "key-value: get {key} of {store}"),
+            Self::KvSet { store, key, .. } => write!(f, "key-value: set {key} of {store}"),
+            Self::KvDelete { store, key } => write!(f, "key-value: delete {key} of {store}"),
+            Self::KvExists { store, key } => write!(f, "key-value: is there {key} in {store}"),
+            Self::KvKeys { store, after: None } => write!(f, "key-value: keys of {store}"),
+            Self::KvKeys { store, after: Some(after) } => write!(f, "key-value: keys of {store} after {after}"),
+            Self::KvIncrement { store, key, by } => write!(f, "key-value: add {by} to {key} of {store}"),
+            Self::KvOpen { store } => write!(f, "key-value: open {store}"),
+            Self::Variable { name } => write!(f, "variable {name}"),
+            Self::Variables => f.write_str("all variables"),
+            Self::Http(request) => write!(f, "{} {}", request.method, request.url),
+            Self::Reachable { user } => write!(f, "is {user} reachable"),
+            Self::QueueLength { queue } => write!(f, "length of the queue {queue}"),
+            Self::RoomOccupancy { room } => write!(f, "occupancy of the room {room}"),
+        }
+    }
+}
+
 impl Reply {
     /// How much it carries, bytes, without what surrounds it.
     pub fn bytes(&self) -> usize {

@@ -9,7 +9,7 @@ use tandem_switch::event::{Context, Event, Party, Transport, Verification};
 use tandem_switch::time::UnixMillis;
 
 const TARGET: &str = "wasm32-wasip2";
-const GUESTS: [&str; 4] = ["front-desk", "find-me", "block-list", "misbehaving"];
+const GUESTS: [&str; 5] = ["capable", "front-desk", "find-me", "block-list", "misbehaving"];
 
 /// The bytes of a guest component. The first call builds all of them.
 pub(crate) fn guest(name: &str) -> Vec<u8> {

@@ -125,16 +125,15 @@ pub(super) async fn replay(
 
 /// Takes one decision again.
 async fn once(host: &Host, candidate: &std::sync::Arc<Function>, record: InvocationRecord) -> Replayed {
-    let conditions = host.conditions(std::sync::Arc::new(tandem_host::outside::Nothing));
-    let invocation = host.invoke_under(candidate, &record.context, &record.event, conditions).await;
+    let replayed = host.replay(candidate, &record.context, &record.event, &record.trace).await;
     let accepted = |plan: tandem_switch::plan::Plan| match plan.clone().accept() {
         Ok(_) => Decision::Plan(plan),
         Err(error) => {
             Decision::Failure(tandem_switch::exchange::ConsultFailure::PlanRefused(error.to_string()).to_string())
         }
     };
-    let now = invocation.answer.map_or_else(|failure| Decision::Failure(failure.to_string()), accepted);
-    Replayed { record, now, unrecorded: Vec::new() }
+    let now = replayed.invocation.answer.map_or_else(|failure| Decision::Failure(failure.to_string()), accepted);
+    Replayed { record, now, unrecorded: replayed.unrecorded.iter().map(ToString::to_string).collect() }
 }
 
 #[cfg(test)]

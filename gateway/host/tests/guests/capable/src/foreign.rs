@@ -119,7 +119,8 @@ pub(crate) async fn wait() -> String {
 }
 
 pub(crate) fn random() -> String {
-    let (two, three) = (wasip2::random::insecure_seed::insecure_seed(), wasip3::random::insecure_seed::get_insecure_seed());
+    let (two, three) =
+        (wasip2::random::insecure_seed::insecure_seed(), wasip3::random::insecure_seed::get_insecure_seed());
     let secure = (wasip2::random::random::get_random_u64(), wasip3::random::random::get_random_u64());
     let insecure =
         (wasip2::random::insecure::get_insecure_random_u64(), wasip3::random::insecure::get_insecure_random_u64());
