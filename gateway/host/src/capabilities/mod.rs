@@ -9,7 +9,6 @@ mod chance;
 mod clock;
 mod directory;
 mod door;
-#[expect(missing_docs, unreachable_pub, reason = "generated code")]
 mod foreign;
 mod http;
 mod imports;
