@@ -63,7 +63,7 @@ fn measure(address: &str, pid: u32, calls: u32, result: &Path) -> anyhow::Result
 fn configuration(folder: &Path) -> String {
     let any_port = "listen = \"127.0.0.1:0\"";
     format!(
-        "[media]\n{any_port}\nshards = 1\n[web]\n{any_port}\n[ops]\n{any_port}\n[store]\ndata_dir = {:?}\n\
+        "[media]\n{any_port}\nshards = 1\n[web]\n{any_port}\n[ops]\n{any_port}\n[control]\n{any_port}\n[store]\ndata_dir = {:?}\n\
          [log]\nlevel = \"warn\"\n[[tenant]]\nname = \"load\"\nkeys = [{{ hs256_secret = {SECRET:?} }}]\n",
         folder.join("data")
     )

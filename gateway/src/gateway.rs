@@ -3,31 +3,31 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use tandem_host::{Host, HostConfig};
-use tandem_switch::exchange::{DefaultPlan, Exchange, TenantSettings};
-use tandem_switch::id::{FunctionId, TenantId, UserId};
+use tandem_switch::exchange::Exchange;
+use tandem_switch::id::TenantId;
 use tandem_switch::time::WallClock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::calls::driver::{CallDriver, Command, Parts};
 use crate::calls::metrics::CallMetrics;
-use crate::calls::routing::{Deployed, Routing, Version, Watched};
 use crate::certificate::{self, Certificate};
 use crate::clock::unix_now;
-use crate::config::{self, Config};
+use crate::config::{Config, Secret};
 use crate::control::{self, Demo, Phase, Status};
 use crate::media::{self, LinkEvent, Media, MediaConfig, MediaMetrics};
 use crate::outgoing::addresses::Reach;
 use crate::outgoing::{Client, OutgoingMetrics};
-use crate::store::{InvocationLog, Store};
+use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::tenants::model::{Binding, Limits, RollbackRule};
+use crate::tenants::{self, Introduction, OPERATOR_PREFIX, Tenants};
 use crate::token::Keyring;
 
 /// Most events of links that wait for the driver. When it is full, links are read no further: their clients wait.
@@ -44,6 +44,12 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The file in the data directory that says where the node listens, for tools that start it on free ports.
 const PORTS_FILE: &str = "ports.json";
+
+/// The operator's token in the data directory, unless the configuration names another file.
+const OPERATOR_TOKEN_FILE: &str = "operator-token";
+
+/// Fewest characters of an operator's token after its beginning: 32 random bytes in base64url.
+const OPERATOR_RANDOM_CHARS_MIN: usize = 43;
 
 /// What differs between `tandem serve` and `tandem dev`.
 #[derive(Debug, Default)]
@@ -63,6 +69,8 @@ pub struct Addresses {
     pub plain: Option<SocketAddr>,
     /// TCP: health, metrics, status.
     pub ops: SocketAddr,
+    /// TCP with TLS: the control API.
+    pub control: Option<SocketAddr>,
     /// The certificate's SHA-256, for clients that trust it by hash.
     pub certificate_sha256: String,
 }
@@ -72,29 +80,28 @@ pub struct Addresses {
 pub struct Gateway {
     /// Forwards voice and carries signalling.
     media: Media,
-    /// Runs functions.
-    host: Arc<Host>,
-    /// Keeps records.
+    /// Tenants and what they have.
+    tenants: Tenants,
+    /// Keeps all of it, and records.
     store: Store,
     /// Owns the exchange.
     driver: JoinHandle<()>,
     /// Tells the driver.
     commands: mpsc::Sender<Command>,
-    /// Page, discovery and WebSocket; health, metrics and status.
+    /// Page, discovery and WebSocket; health, metrics and status; the control API.
     servers: control::Servers,
-    /// Keep the certificate fresh, and hand new ones to the shards.
-    followers: [JoinHandle<()>; 2],
+    /// Keep the certificate fresh, hand new ones to the shards, and keep what the driver finds out about versions.
+    followers: [JoinHandle<()>; 3],
     /// Whether the node should get traffic.
     phase: watch::Sender<Phase>,
     addresses: Addresses,
     drain: Duration,
 }
 
-/// Puts new versions of a tenant's function to work.
+/// Puts new versions of a tenant's function `main` to work.
 #[derive(Clone, Debug)]
 pub struct Deployer {
-    host: Arc<Host>,
-    commands: mpsc::Sender<Command>,
+    tenants: Tenants,
     tenant: TenantId,
 }
 
@@ -103,13 +110,8 @@ impl Deployer {
     ///
     /// # Errors
     /// When it is no component that can run here; the version before it stays.
-    pub async fn deploy(&self, component: Vec<u8>) -> anyhow::Result<Arc<str>> {
-        let (name, routing) = load(&self.host, component).await?;
-        let (done, in_force) = oneshot::channel();
-        let command = Command::Routing(self.tenant.clone(), routing, done);
-        self.commands.send(command).await.context("the gateway is stopping")?;
-        in_force.await.context("the gateway is stopping")?;
-        Ok(name)
+    pub async fn deploy(&self, component: Vec<u8>) -> anyhow::Result<String> {
+        Ok(self.tenants.deploy_main(&self.tenant, component.into()).await?)
     }
 }
 
@@ -124,17 +126,31 @@ impl Gateway {
         let store = Store::open(&config.store.data_dir)?;
         let source = certificate::Source::open(&config.tls)?;
         let certificate = source.subscribe();
-        let keyring = Arc::new(Keyring::new(&config.tenant)?);
+        let keyring = Arc::new(Keyring::default());
         let host = Arc::new(Host::new(host_config(&config))?);
-        let mut tenants = Vec::new();
-        for tenant in &config.tenant {
-            tenants.push(load_tenant(tenant, &host).await?);
+        let (commands, mut orders) = mpsc::channel(COMMANDS_MAX);
+        let tenants = Tenants::open(tenants::Parts {
+            store: store.clone(),
+            host: Arc::clone(&host),
+            keyring: Arc::clone(&keyring),
+            meters: Arc::default(),
+            commands: commands.clone(),
+            operator_token: Some(operator_token(&config)?),
+        })
+        .await?;
+        let declared = async {
+            tenants.declare(&config.tenant).await?;
+            tenants.deploy_declared(&config.tenant).await
+        };
+        tokio::select! {
+            declared = declared => declared?,
+            discarded = discard(&mut orders) => discarded?,
         }
 
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
 
-        let (verdicts, _found) = mpsc::channel(VERDICTS_MAX);
+        let (verdicts, found) = mpsc::channel(VERDICTS_MAX);
         let (status_sender, status) = watch::channel(Status::default());
         let parts = Parts {
             exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
@@ -142,10 +158,10 @@ impl Gateway {
             host: Arc::clone(&host),
             keyring: Arc::clone(&keyring),
             store: store.clone(),
-            invocations: InvocationLog::open(&config.store.data_dir)?,
-            http: Client::new(Reach::default(), metrics.area("outgoing", OutgoingMetrics::register))?,
+            invocations: tenants.invocation_log().clone(),
+            http: Client::new(reach(&config)?, metrics.area("outgoing", OutgoingMetrics::register))?,
             metrics: metrics.area("calls", CallMetrics::register),
-            meters: Arc::default(),
+            meters: Arc::clone(tenants.meters()),
             verdicts,
             node: config.node.name.clone(),
             region: config.node.region.clone(),
@@ -154,10 +170,9 @@ impl Gateway {
         };
         let mut driver = CallDriver::new(parts);
         // Clients may be knocking already; nobody is let in before every tenant's rules are known.
-        for (tenant, settings, function) in tenants {
-            driver.introduce(tenant, settings, function);
+        for Introduction { tenant, settings, routing } in tenants.introductions().await? {
+            driver.introduce(tenant, settings, Some(routing));
         }
-        let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let driver = tokio::spawn(driver.run(links, orders));
 
         let (phase, phases) = watch::channel(Phase::Starting);
@@ -169,7 +184,7 @@ impl Gateway {
             status,
             phase: phases,
             demo: options.demo,
-            control: None,
+            control: Some(control::Control { listen: config.control.listen, tenants: tenants.clone() }),
         };
         let servers = control::start(&config, sources).await?;
         let addresses = Addresses {
@@ -177,14 +192,19 @@ impl Gateway {
             web: servers.web,
             plain: servers.plain,
             ops: servers.ops,
+            control: servers.control,
             certificate_sha256: certificate.borrow().sha256_hex(),
         };
         write_ports(&config.store.data_dir, &addresses)?;
-        let followers = [tokio::spawn(source.keep_fresh()), tokio::spawn(hand_on(certificate, media.clone()))];
+        let followers = [
+            tokio::spawn(source.keep_fresh()),
+            tokio::spawn(hand_on(certificate, media.clone())),
+            tokio::spawn(tenants.clone().follow(found)),
+        ];
         phase.send_replace(Phase::Ready);
         tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");
         let drain = config.drain.time();
-        Ok(Self { media, host, store, driver, commands, servers, followers, phase, addresses, drain })
+        Ok(Self { media, tenants, store, driver, commands, servers, followers, phase, addresses, drain })
     }
 
     /// Where it listens.
@@ -194,7 +214,12 @@ impl Gateway {
 
     /// Puts new versions of a tenant's function to work.
     pub fn deployer(&self, tenant: TenantId) -> Deployer {
-        Deployer { host: Arc::clone(&self.host), commands: self.commands.clone(), tenant }
+        Deployer { tenants: self.tenants.clone(), tenant }
+    }
+
+    /// Everything about tenants.
+    pub fn tenants(&self) -> &Tenants {
+        &self.tenants
     }
 
     /// Runs until SIGTERM or Ctrl-C, then stops gracefully. A second signal ends the wait for calls.
@@ -229,6 +254,7 @@ impl Gateway {
             follower.abort();
         }
         self.driver.abort();
+        self.tenants.invocation_log().clone().close().await;
         tokio::time::timeout(SHUTDOWN_TIMEOUT, self.store.close()).await.context("the store does not close")??;
         stored.context("some call records could not be stored in time")?.context("the call driver failed")?;
         tracing::info!("stopped");
@@ -285,52 +311,48 @@ fn start_media(
     Ok(Media::start(media, chain, key, events, metrics.area("media", MediaMetrics::register))?)
 }
 
-/// Reads a tenant's settings, and its function if the configuration names one.
-async fn load_tenant(
-    tenant: &config::Tenant,
-    host: &Arc<Host>,
-) -> anyhow::Result<(TenantId, Box<TenantSettings>, Option<Box<Routing>>)> {
-    let id = TenantId::new(&tenant.name)?;
-    let settings = Box::new(settings(tenant)?);
-    let Some(path) = &tenant.function else { return Ok((id, settings, None)) };
-    let which = || format!("the function of tenant {id}, {}", path.display());
-    let component = tokio::fs::read(path).await.with_context(which)?;
-    let (_, routing) = load(host, component).await.with_context(|| format!("{}, cannot run here", which()))?;
-    Ok((id, settings, Some(routing)))
-}
-
-/// Checks and compiles a component, away from the threads that carry calls. Gives its name, and a routing by it alone.
-async fn load(host: &Arc<Host>, component: Vec<u8>) -> anyhow::Result<(Arc<str>, Box<Routing>)> {
-    static LOADED: AtomicU32 = AtomicU32::new(0);
-    let host = Arc::clone(host);
-    let function = tokio::task::spawn_blocking(move || host.load(&component)).await??;
-    let name: Arc<str> = function.digest().short().into();
-    let of = FunctionId::new("main")?;
-    let number = LOADED.fetch_add(1, Ordering::Relaxed) + 1;
-    let version = Version { of: of.clone(), number, name: Arc::clone(&name), function, manifest: Arc::default() };
-    let watched = Some(Watched { deployment: number.into(), rule: RollbackRule::default() });
-    let deployed = Deployed { live: Some(version), canary: None, last_good: None, watched };
-    let routing = Routing {
-        bindings: vec![Binding { pattern: "*".into(), function: of.clone() }],
-        functions: [(of, deployed)].into(),
-        variables: Arc::default(),
-        limits: Limits::default(),
+/// The operator's token: from the file that the configuration names, else the node's own, made at the first start.
+fn operator_token(config: &Config) -> anyhow::Result<Secret> {
+    let own = config.store.data_dir.join(OPERATOR_TOKEN_FILE);
+    let path = match &config.control.operator_token_file {
+        Some(path) => path,
+        None if own.exists() => &own,
+        None => {
+            let token = format!("{OPERATOR_PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
+            write_private(&own, &token).with_context(|| format!("cannot write {}", own.display()))?;
+            return Ok(Secret::new(token));
+        }
     };
-    Ok((name, Box::new(routing)))
+    let which = || format!("cannot read the operator's token from {}", path.display());
+    let token = std::fs::read_to_string(path).with_context(which)?;
+    let token = token.trim();
+    let random = token.strip_prefix(OPERATOR_PREFIX).map_or(0, str::len);
+    anyhow::ensure!(
+        random >= OPERATOR_RANDOM_CHARS_MIN,
+        "{}: no operator's token: it begins with `{OPERATOR_PREFIX}` and goes on with {OPERATOR_RANDOM_CHARS_MIN} random characters or more",
+        path.display()
+    );
+    Ok(Secret::new(token))
 }
 
-fn settings(tenant: &config::Tenant) -> anyhow::Result<TenantSettings> {
-    let named = |user: &config::User| Ok((UserId::new(&user.name)?, user.display_name.clone()));
-    let ring_timeout = Duration::from_secs(tenant.ring_seconds);
-    Ok(TenantSettings {
-        users: tenant.users.iter().map(named).collect::<anyhow::Result<_>>()?,
-        default_plan: match tenant.default_plan {
-            config::DefaultPlan::RingDialled => DefaultPlan::RingDialled { ring_timeout },
-            config::DefaultPlan::Refuse => DefaultPlan::Refuse,
-        },
-        sessions_max: tenant.sessions_max,
-        calls_max: tenant.calls_max,
-    })
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Which private addresses functions' HTTP requests may reach.
+fn reach(config: &Config) -> anyhow::Result<Reach> {
+    let networks = config.functions.allow_private_addresses.iter().map(|network| network.parse());
+    Ok(Reach::with_private(networks.collect::<Result<_, _>>().context("functions.allow_private_addresses")?))
+}
+
+/// Takes commands that come before there is a driver: it is introduced to everything when it begins.
+async fn discard(orders: &mut mpsc::Receiver<Command>) -> anyhow::Result<()> {
+    while orders.recv().await.is_some() {}
+    Ok(())
 }
 
 /// Hands every new certificate to the shards; sessions under way live on.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -78,7 +79,7 @@ pub enum KeyError {
     Signing(String),
 }
 
-/// One key of one tenant.
+/// One key of one tenant, ready for use.
 struct SigningKey {
     id: Option<String>,
     algorithm: Algorithm,
@@ -86,16 +87,43 @@ struct SigningKey {
     sign: Option<EncodingKey>,
 }
 
-/// Every tenant's keys.
+/// What a key is made of, as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeyMaterial {
+    /// A shared secret of 32 bytes or more.
+    Hs256(Vec<u8>),
+    /// The public half of an Ed25519 key.
+    Ed25519([u8; 32]),
+}
+
+impl std::fmt::Debug for KeyMaterial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Hs256(_) => "Hs256(***)",
+            Self::Ed25519(_) => "Ed25519",
+        })
+    }
+}
+
+/// A key with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedKey {
+    /// The `kid` of tokens; none: tokens that name none or any other are tried against it.
+    pub id: Option<String>,
+    /// What it is made of.
+    pub material: KeyMaterial,
+}
+
+/// Every tenant's keys. They may change while tokens are checked: whoever checks sees all of a tenant's keys before or after a change.
 #[derive(Default)]
 pub struct Keyring {
-    tenants: BTreeMap<TenantId, Vec<SigningKey>>,
+    tenants: RwLock<BTreeMap<TenantId, Arc<[SigningKey]>>>,
 }
 
 impl std::fmt::Debug for Keyring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counts = self.tenants.iter().map(|(tenant, keys)| (tenant.as_str(), keys.len()));
-        f.debug_map().entries(counts).finish()
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_map().entries(tenants.iter().map(|(tenant, keys)| (tenant.as_str(), keys.len()))).finish()
     }
 }
 
@@ -105,13 +133,27 @@ impl Keyring {
     /// # Errors
     /// Names the tenant and the key that cannot be used.
     pub fn new(tenants: &[Tenant]) -> Result<Self, KeyError> {
-        let read = |tenant: &Tenant| {
-            let id = TenantId::new(&tenant.name)?;
-            let keys = tenant.keys.iter().enumerate();
-            let keys = keys.map(|(number, key)| SigningKey::read(&id, number, key)).collect::<Result<_, _>>()?;
-            Ok((id, keys))
-        };
-        Ok(Self { tenants: tenants.iter().map(read).collect::<Result<_, KeyError>>()? })
+        let keyring = Self::default();
+        for tenant in tenants {
+            let (id, keys) = NamedKey::read_all(tenant)?;
+            keyring.set(id, keys);
+        }
+        Ok(keyring)
+    }
+
+    /// These, and no others, are the tenant's keys from now on. Sessions that stand live on.
+    pub fn set(&self, tenant: TenantId, keys: Vec<NamedKey>) {
+        let keys = keys.into_iter().map(SigningKey::new).collect();
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(tenant, keys);
+    }
+
+    /// The tenant is gone: its tokens are no longer good.
+    pub fn remove(&self, tenant: &TenantId) {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+
+    fn keys(&self, tenant: &TenantId) -> Option<Arc<[SigningKey]>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
     }
 
     /// Checks a token's signature and claims.
@@ -131,10 +173,10 @@ impl Keyring {
         let issuer = claimed_issuer(token)?;
         let (tenant, keys) = TenantId::new(&issuer)
             .ok()
-            .and_then(|tenant| self.tenants.get_key_value(&tenant))
+            .and_then(|tenant| self.keys(&tenant).map(|keys| (tenant, keys)))
             .ok_or_else(|| bad("its issuer (iss) is no tenant of this gateway"))?;
-        let claims = check_signature(token, &header, keys)?;
-        claims.check(tenant, now)
+        let claims = check_signature(token, &header, &keys)?;
+        claims.check(&tenant, now)
     }
 
     /// Signs claims with the tenant's first key that can.
@@ -142,10 +184,13 @@ impl Keyring {
     /// # Errors
     /// When there is no such tenant or it has no shared secret here.
     pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
-        let known = || self.tenants.keys().map(TenantId::as_str).collect::<Vec<_>>().join(", ");
+        let known = || {
+            let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+            tenants.keys().map(TenantId::as_str).collect::<Vec<_>>().join(", ")
+        };
         let no_such = || KeyError::NoSuchTenant(claims.iss.clone(), known());
         let tenant = TenantId::new(&claims.iss).map_err(|_| no_such())?;
-        let keys = self.tenants.get(&tenant).ok_or_else(no_such)?;
+        let keys = self.keys(&tenant).ok_or_else(no_such)?;
         let usable = keys.iter().find_map(|key| key.sign.as_ref().map(|sign| (key, sign)));
         let (key, sign) = usable.ok_or(KeyError::NothingToSignWith(tenant))?;
         let header = Header { kid: key.id.clone(), ..Header::new(key.algorithm) };
@@ -198,30 +243,53 @@ fn signature_only(algorithm: Algorithm) -> Validation {
     validation
 }
 
-impl SigningKey {
-    fn read(tenant: &TenantId, number: usize, key: &config::SigningKey) -> Result<Self, KeyError> {
-        let material = key.material().ok_or_else(|| KeyError::NoMaterial { tenant: tenant.clone(), number })?;
-        match material {
-            config::Material::Secret(secret) => Self::hs256(tenant, key.id.clone(), secret.reveal().as_bytes()),
-            config::Material::SecretFile(file) => {
-                let secret =
-                    read_secret(&file).map_err(|error| KeyError::Unreadable { tenant: tenant.clone(), file, error })?;
-                Self::hs256(tenant, key.id.clone(), &secret)
-            }
-            config::Material::Ed25519(public) => {
-                let bytes = ed25519_bytes(&public).ok_or_else(|| KeyError::NotEd25519 { tenant: tenant.clone() })?;
-                let verify = DecodingKey::from_ed_der(&bytes);
-                Ok(Self { id: key.id.clone(), algorithm: Algorithm::EdDSA, verify, sign: None })
-            }
-        }
+impl NamedKey {
+    /// Reads the keys of a tenant of the configuration, secret files included.
+    ///
+    /// # Errors
+    /// Names the tenant and the key that cannot be used.
+    pub fn read_all(tenant: &Tenant) -> Result<(TenantId, Vec<Self>), KeyError> {
+        let id = TenantId::new(&tenant.name)?;
+        let keys = tenant.keys.iter().enumerate().map(|(number, key)| Self::read(&id, number, key));
+        let keys = keys.collect::<Result<_, _>>()?;
+        Ok((id, keys))
     }
 
-    fn hs256(tenant: &TenantId, id: Option<String>, secret: &[u8]) -> Result<Self, KeyError> {
-        if secret.len() < HS256_SECRET_BYTES_MIN {
-            return Err(KeyError::TooShort { tenant: tenant.clone(), got: secret.len() });
-        }
-        let (verify, sign) = (DecodingKey::from_secret(secret), EncodingKey::from_secret(secret));
-        Ok(Self { id, algorithm: Algorithm::HS256, verify, sign: Some(sign) })
+    fn read(tenant: &TenantId, number: usize, key: &config::SigningKey) -> Result<Self, KeyError> {
+        let material = match key.material() {
+            None => return Err(KeyError::NoMaterial { tenant: tenant.clone(), number }),
+            Some(config::Material::Secret(secret)) => hs256(tenant, secret.reveal().as_bytes().to_vec())?,
+            Some(config::Material::SecretFile(file)) => {
+                let secret = read_secret(&file).map_err(|error| {
+                    let file = file.clone();
+                    KeyError::Unreadable { tenant: tenant.clone(), file, error }
+                })?;
+                hs256(tenant, secret)?
+            }
+            Some(config::Material::Ed25519(public)) => KeyMaterial::Ed25519(
+                ed25519_bytes(&public).ok_or_else(|| KeyError::NotEd25519 { tenant: tenant.clone() })?,
+            ),
+        };
+        Ok(Self { id: key.id.clone(), material })
+    }
+}
+
+fn hs256(tenant: &TenantId, secret: Vec<u8>) -> Result<KeyMaterial, KeyError> {
+    if secret.len() < HS256_SECRET_BYTES_MIN {
+        return Err(KeyError::TooShort { tenant: tenant.clone(), got: secret.len() });
+    }
+    Ok(KeyMaterial::Hs256(secret))
+}
+
+impl SigningKey {
+    fn new(key: NamedKey) -> Self {
+        let (algorithm, verify, sign) = match key.material {
+            KeyMaterial::Hs256(secret) => {
+                (Algorithm::HS256, DecodingKey::from_secret(&secret), Some(EncodingKey::from_secret(&secret)))
+            }
+            KeyMaterial::Ed25519(public) => (Algorithm::EdDSA, DecodingKey::from_ed_der(&public), None),
+        };
+        Self { id: key.id, algorithm, verify, sign }
     }
 }
 
@@ -243,7 +311,7 @@ fn read_secret(file: &std::path::Path) -> std::io::Result<Vec<u8>> {
 const ED25519_DER_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The 32 bytes of a public key in base64, or in PEM.
-fn ed25519_bytes(written: &str) -> Option<[u8; 32]> {
+pub(crate) fn ed25519_bytes(written: &str) -> Option<[u8; 32]> {
     let body: String = written.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     let bytes = STANDARD.decode(&body).or_else(|_| URL_SAFE_NO_PAD.decode(&body)).ok()?;
     let raw = bytes.strip_prefix(&ED25519_DER_PREFIX).unwrap_or(&bytes);

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use tandem_switch::id::{TenantId, UserId};
 
 use super::secret::HS256_SECRET_BYTES_MIN;
+use crate::outgoing::addresses::Network;
+
 use super::{Config, ConfigError, Loaded, SigningKey, Tenant, Tls};
 
 /// A rule that is broken: which key, and what is wrong with it.
@@ -45,6 +47,11 @@ impl Config {
             return broken("web.plain_listen", format!("takes loopback addresses only: {why}; {right}"));
         }
         self.check_tls()?;
+        for network in &self.functions.allow_private_addresses {
+            if let Err(error) = network.parse::<Network>() {
+                return broken("functions.allow_private_addresses", format!("has an entry that is none: {error}"));
+            }
+        }
         if self.node.name.is_empty() {
             return broken("node.name", "is empty; give the node a name");
         }

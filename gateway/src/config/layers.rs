@@ -149,10 +149,17 @@ impl Tree {
             };
             let key = find(keys, name)
                 .ok_or_else(|| unknown(&origin, written.trim_end_matches(name.as_str()), name, &key_names(keys)))?;
-            if let Kind::Tables(inner) = key.kind {
-                (table, rest) = entry(table, name, deeper).map_err(&problem)?;
-                keys = inner;
-                continue;
+            match key.kind {
+                Kind::Tables(inner) => {
+                    (table, rest) = entry(table, name, deeper).map_err(&problem)?;
+                    keys = inner;
+                    continue;
+                }
+                Kind::Table(inner) => {
+                    (table, rest, keys) = (child(table, name), deeper, inner);
+                    continue;
+                }
+                _ => {}
             }
             if !deeper.is_empty() {
                 return Err(problem(format!("goes too deep; `{name}` takes {}", describe(key.kind))));
@@ -241,6 +248,12 @@ impl Walk<'_> {
             let path = format!("{at}.{name}");
             let value = match key.kind {
                 Kind::Tables(inner) => self.tables(&path, inner, value)?,
+                Kind::Table(inner) => match value {
+                    Value::Table(table) => Value::Table(self.table(&path, inner, table)?),
+                    other => {
+                        return Err(self.bad(&path, format!("takes {}; got {}", describe(key.kind), found(&other))));
+                    }
+                },
                 kind => check(kind, value).map_err(|what| self.bad(&path, what))?,
             };
             let value = if key.kind == Kind::Path { self.beside_the_file(value) } else { value };
@@ -300,7 +313,7 @@ fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     let value = match kind {
         Kind::Number(..) => text.trim().parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
         Kind::Texts => Value::Array(text.split(',').map(|part| Value::String(part.trim().to_owned())).collect()),
-        Kind::Text | Kind::Secret | Kind::Path | Kind::Address | Kind::Word(_) | Kind::Tables(_) => {
+        Kind::Text | Kind::Secret | Kind::Path | Kind::Address | Kind::Word(_) | Kind::Table(_) | Kind::Tables(_) => {
             Value::String(text.to_owned())
         }
     };
@@ -335,6 +348,7 @@ fn describe(kind: Kind) -> String {
             format!("one of {}", words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", "))
         }
         Kind::Texts => "a list of texts such as [\"a\", \"b\"]".into(),
+        Kind::Table(keys) => format!("a table of {}", names(keys)),
         Kind::Tables(keys) => format!("a list of tables of {}", names(keys)),
     }
 }

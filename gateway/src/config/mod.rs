@@ -9,6 +9,7 @@ mod layers;
 mod print;
 pub mod schema;
 mod secret;
+mod tenant_limits;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub(crate) use check::Material;
 pub use error::ConfigError;
 pub use layers::{Loaded, Origin, Sources};
 pub use secret::{HS256_SECRET_BYTES_MIN, Secret};
-use tandem_switch::limits;
+pub use tenant_limits::TenantLimits;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,10 @@ pub struct Config {
     pub tls: Tls,
     /// Health, metrics and status, for operators only.
     pub ops: Ops,
+    /// The control API.
+    pub control: Control,
+    /// What functions may reach.
+    pub functions: Functions,
     /// What is kept on disk.
     pub store: Store,
     /// What is logged, and how.
@@ -104,6 +109,25 @@ pub struct Tls {
 pub struct Ops {
     /// The TCP address, without TLS and without passwords: keep it private.
     pub listen: SocketAddr,
+}
+
+/// The control API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// The TCP address, TLS only.
+    pub listen: SocketAddr,
+    /// A file with the operator's token; unset: `operator-token` in the data directory, made at the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_token_file: Option<PathBuf>,
+}
+
+/// What functions may reach.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Functions {
+    /// Networks (`10.1.0.0/16`) and single addresses that outgoing HTTP may reach although they are private.
+    pub allow_private_addresses: Vec<String>,
 }
 
 /// What is kept on disk.
@@ -177,10 +201,8 @@ pub struct Tenant {
     pub default_plan: DefaultPlan,
     /// How long the default plan rings, seconds.
     pub ring_seconds: u64,
-    /// Most sessions on this node.
-    pub sessions_max: usize,
-    /// Most calls on this node.
-    pub calls_max: usize,
+    /// Its budgets on this node.
+    pub limits: TenantLimits,
     /// Keys that its tokens are signed with.
     pub keys: Vec<SigningKey>,
     /// Its users; none: anybody whose token is good.
@@ -254,6 +276,12 @@ impl Default for Ops {
     }
 }
 
+impl Default for Control {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9443)), operator_token_file: None }
+    }
+}
+
 impl Default for Store {
     fn default() -> Self {
         Self { data_dir: "data".into() }
@@ -285,8 +313,7 @@ impl Default for Tenant {
             function: None,
             default_plan: DefaultPlan::default(),
             ring_seconds: 30,
-            sessions_max: limits::SESSIONS_PER_TENANT_MAX,
-            calls_max: limits::CALLS_PER_TENANT_MAX,
+            limits: TenantLimits::default(),
             keys: Vec::new(),
             users: Vec::new(),
         }

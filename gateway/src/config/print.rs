@@ -23,7 +23,7 @@ impl Loaded {
     }
 
     fn print_keys(&self, out: &mut String, at: &str, keys: &'static [Key], table: &Table) {
-        for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Tables(_))) {
+        for key in keys.iter().filter(|key| !matches!(key.kind, Kind::Table(_) | Kind::Tables(_))) {
             let origin = self.origins.get(&format!("{at}.{}", key.name)).map(|origin| format!(" ({origin})"));
             let comment = format!("# {}{}", key.about, origin.unwrap_or_default());
             let line = match table.get(key.name) {
@@ -42,9 +42,15 @@ impl Loaded {
             let _ = write!(out, "\n[[{header}]]\n");
             self.print_keys(out, &at, keys, entry);
             for key in keys {
-                if let Kind::Tables(inner) = key.kind {
-                    let (at, header) = (format!("{at}.{}", key.name), format!("{header}.{}", key.name));
-                    self.print_tables(out, &at, &header, inner, entry.get(key.name));
+                let (at, header) = (format!("{at}.{}", key.name), format!("{header}.{}", key.name));
+                match key.kind {
+                    Kind::Tables(inner) => self.print_tables(out, &at, &header, inner, entry.get(key.name)),
+                    Kind::Table(inner) => {
+                        let table = entry.get(key.name).and_then(Value::as_table).cloned().unwrap_or_default();
+                        let _ = write!(out, "\n[{header}]\n");
+                        self.print_keys(out, &at, inner, &table);
+                    }
+                    _ => {}
                 }
             }
         }

@@ -17,6 +17,8 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A list of texts; in the environment comma-separated.
     Texts,
+    /// A table of its own.
+    Table(&'static [Key]),
     /// A list of tables.
     Tables(&'static [Key]),
 }
@@ -89,6 +91,29 @@ pub const SECTIONS: &[Section] = &[
             "TCP address of the live page, /healthz, /readyz, /metrics, /status.json; keep it private",
         )],
     },
+    Section {
+        name: "control",
+        keys: &[
+            key(
+                "listen",
+                Kind::Address,
+                "TCP address of the control API (TLS); keep it private, or let tenants reach it",
+            ),
+            key(
+                "operator_token_file",
+                Kind::Path,
+                "file with the operator's token; unset: operator-token in store.data_dir, made at the first start",
+            ),
+        ],
+    },
+    Section {
+        name: "functions",
+        keys: &[key(
+            "allow_private_addresses",
+            Kind::Texts,
+            "networks (10.1.0.0/16) and addresses that functions' HTTP may reach although they are private; none by default",
+        )],
+    },
     Section { name: "store", keys: &[key("data_dir", Kind::Path, "directory of everything that is kept")] },
     Section {
         name: "log",
@@ -121,11 +146,35 @@ pub const TENANT_KEYS: &[Key] = &[
     key("function", Kind::Path, "the routing function, a component; unset: the default plan"),
     key("default_plan", Kind::Word(&["ring-dialled", "refuse"]), "what happens without a function, or when it fails"),
     key("ring_seconds", Kind::Number(1, 600), "how long the default plan rings, seconds"),
-    key("sessions_max", Kind::Number(1, COUNT_MAX), "most sessions on this node"),
-    key("calls_max", Kind::Number(1, COUNT_MAX), "most calls on this node"),
+    key("limits", Kind::Table(TENANT_LIMITS), "its budgets on this node"),
     key("keys", Kind::Tables(SIGNING_KEYS), "keys that its tokens are signed with"),
     key("users", Kind::Tables(USER_KEYS), "its users; none: anybody whose token is good"),
 ];
+
+/// The keys of a tenant's budgets.
+const TENANT_LIMITS: &[Key] = &[
+    key("sessions", Kind::Number(0, COUNT_MAX), "most sessions"),
+    key("calls", Kind::Number(0, COUNT_MAX), "most calls at once"),
+    key("invocations_per_second", Kind::Number(0, COUNT_MAX), "most invocations a second"),
+    key("invocations_at_once", Kind::Number(0, 10_000), "most invocations at once"),
+    key("cpu_ms_per_second", Kind::Number(0, 1_000_000), "processor time of its functions, milliseconds a second"),
+    key("memory_mib", Kind::Number(0, 4_096), "most memory of one invocation, MiB"),
+    key("kv_keys", Kind::Number(0, LARGE_MAX), "most keys in key-value stores"),
+    key("kv_bytes", Kind::Number(0, LARGE_MAX), "most bytes of keys and values in key-value stores"),
+    key("component_bytes", Kind::Number(0, COMPONENT_BYTES_MAX), "largest component, bytes"),
+    key("functions", Kind::Number(0, 10_000), "most functions"),
+    key("versions", Kind::Number(3, 10_000), "most versions kept of one function"),
+    key("http_requests_per_second", Kind::Number(0, COUNT_MAX), "most outgoing HTTP requests a second"),
+    key("packets_per_second", Kind::Number(0, LARGE_MAX), "most voice packets a second"),
+    key("bytes_per_second", Kind::Number(0, LARGE_MAX), "most voice bytes a second"),
+    key("invocations_kept", Kind::Number(0, COUNT_MAX), "most invocations kept for looking at and for replay"),
+];
+
+/// Most bytes and packets: a bound that keeps sums whole numbers.
+const LARGE_MAX: u64 = 1 << 40;
+
+/// Largest component that any node takes.
+const COMPONENT_BYTES_MAX: u64 = tandem_host::limits::COMPONENT_BYTES_MAX as u64;
 
 /// The keys of a signing key.
 const SIGNING_KEYS: &[Key] = &[

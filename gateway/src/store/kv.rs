@@ -189,6 +189,22 @@ impl Kv {
         self.store.change(move |connection| increment(connection, &place, by, quota)).await
     }
 
+    /// A value to keep within a larger change.
+    ///
+    /// # Errors
+    /// When the key breaks a rule.
+    pub(crate) fn put(tenant: &TenantId, store: &str, key: &str, value: bytes::Bytes) -> Result<Put, KvError> {
+        Ok(Put { place: Place::new(tenant, store, key)?, value })
+    }
+
+    /// A key to forget within a larger change.
+    ///
+    /// # Errors
+    /// When the key breaks a rule.
+    pub(crate) fn removal(tenant: &TenantId, store: &str, key: &str) -> Result<Removal, KvError> {
+        Ok(Removal { place: Place::new(tenant, store, key)? })
+    }
+
     /// How many keys a tenant has, and how many bytes.
     ///
     /// # Errors
@@ -206,6 +222,34 @@ impl Kv {
     }
 }
 
+/// See [`Kv::put`].
+pub(crate) struct Put {
+    place: Place,
+    value: bytes::Bytes,
+}
+
+impl Put {
+    pub(crate) fn bytes(&self) -> usize {
+        self.value.len()
+    }
+
+    pub(crate) fn make(&self, connection: &Connection, quota: Quota) -> Result<(), KvError> {
+        set(connection, &self.place, &self.value, quota)
+    }
+}
+
+/// See [`Kv::removal`].
+pub(crate) struct Removal {
+    place: Place,
+}
+
+impl Removal {
+    /// Says whether the key was there.
+    pub(crate) fn make(&self, connection: &Connection) -> Result<bool, KvError> {
+        delete(connection, &self.place)
+    }
+}
+
 fn value(connection: &Connection, place: &Place) -> rusqlite::Result<Option<Vec<u8>>> {
     let mut statement =
         connection.prepare_cached("SELECT value FROM kv WHERE tenant = ?1 AND store = ?2 AND key = ?3")?;
@@ -220,7 +264,7 @@ fn size(connection: &Connection, place: &Place) -> rusqlite::Result<Option<u64>>
 }
 
 /// Keys and bytes of a tenant.
-pub(crate) fn usage(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<(u64, u64)> {
+fn usage(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<(u64, u64)> {
     let mut statement = connection.prepare_cached("SELECT keys, bytes FROM kv_usage WHERE tenant = ?1")?;
     let counted =
         |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()));
@@ -284,7 +328,7 @@ fn increment(connection: &Connection, place: &Place, by: i64, quota: Quota) -> R
 }
 
 /// Forgets everything of a tenant.
-pub(crate) fn forget(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<()> {
+pub(crate) fn kv_forget(connection: &Connection, tenant: &TenantId) -> rusqlite::Result<()> {
     connection.execute("DELETE FROM kv WHERE tenant = ?1", [tenant.as_str()])?;
     connection.execute("DELETE FROM kv_usage WHERE tenant = ?1", [tenant.as_str()]).map(drop)
 }

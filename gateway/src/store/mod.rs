@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use components::{ComponentError, Components};
 pub use error::StoreError;
 pub use invocations::InvocationLog;
+pub(crate) use kv::kv_forget;
 pub use kv::{KEY_BYTES_MAX, KV_PAGE_MAX, Kv, KvError, Quota, VALUE_BYTES_MAX, is_label};
 pub use records::{Filter, PAGE_MAX, Page};
 use thread::{Ask, Task, Worked};

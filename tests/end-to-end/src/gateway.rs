@@ -286,6 +286,7 @@ node = {{ name = \"test\", region = \"test\" }}
 media = {{ listen = \"127.0.0.1:0\", shards = {shards} }}
 web = {{ listen = \"127.0.0.1:0\", plain_listen = \"127.0.0.1:0\" }}
 ops = {{ listen = \"127.0.0.1:0\" }}
+control = {{ listen = \"127.0.0.1:0\" }}
 store = {{ data_dir = {data:?} }}
 log = {{ level = {log_level:?} }}
 drain = {{ seconds = {drain_seconds} }}

@@ -96,6 +96,8 @@ fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
     config.web.public_host = Some(args.media.ip().to_string());
     config.web.plain_listen = Some(args.listen);
     config.ops.listen = args.ops;
+    // Any free port: `--data-dir` tells the other subcommands which.
+    config.control.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.store.data_dir.clone_from(&args.data_dir);
     // Interrupting a demo should not make anybody wait.
     config.drain.seconds = 0;
