@@ -51,6 +51,24 @@ fn what_is_no_component_is_told_apart() {
 }
 
 #[test]
+fn a_component_that_traps_as_it_starts_is_refused_and_not_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let error = caching(directory.path()).load(&guest("start-trap")).unwrap_err();
+        assert!(matches!(&error, LoadError::DoesNotStart(why) if why.contains("unreachable")), "{error}");
+    }
+    assert!(compiled_files(directory.path()).is_empty());
+}
+
+#[test]
+fn a_component_by_spin_sdk_6_is_told_to_be_rebuilt() {
+    let handler = "wasi:http/handler@0.3.0-rc-2026-03-15";
+    let error = refusal(&importing("wasi:http/types@0.3.0-rc-2026-03-15", Some(handler)));
+    assert_eq!(error, LoadError::OutdatedHandler(handler.into()));
+    assert!(error.to_string().ends_with("rebuild it with spin-sdk 7"), "{error}");
+}
+
+#[test]
 fn a_component_that_begins_with_too_much_memory_is_refused() {
     let tight = host(Limits { memory_bytes_max: 64 * 1024, ..patient() });
     let error = tight.load(&guest("front-desk")).unwrap_err();

@@ -9,7 +9,17 @@ use tandem_switch::event::{Context, Event, Party, Transport, Verification};
 use tandem_switch::time::UnixMillis;
 
 const TARGET: &str = "wasm32-wasip2";
-const GUESTS: [&str; 5] = ["capable", "front-desk", "find-me", "block-list", "misbehaving"];
+const GUESTS: [&str; 9] = [
+    "capable",
+    "front-desk",
+    "find-me",
+    "block-list",
+    "blocking",
+    "misbehaving",
+    "served-misbehaving",
+    "spin-app",
+    "start-trap",
+];
 
 /// The bytes of a guest component. The first call builds all of them.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
