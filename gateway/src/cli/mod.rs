@@ -22,6 +22,7 @@ mod sign;
 mod span;
 mod tenant;
 mod token;
+mod trigger;
 mod user;
 mod variable;
 
@@ -158,11 +159,17 @@ pub enum Command {
     Audit(audit::AuditArgs),
     /// Print completions for a shell.
     Completions(completions::CompletionsArgs),
+    /// What `spin up` starts for a voice trigger.
+    #[command(name = trigger::NAME, hide = true)]
+    TriggerVoice(trigger::TriggerArgs),
 }
 
 /// Reads the arguments, does what they say, and says in plain words what went wrong.
 pub fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match trigger::called_by_spin() {
+        Some(args) => Command::TriggerVoice(args),
+        None => Cli::parse().command,
+    };
     let is_call = matches!(command, Command::Call(_));
     let Err(error) = run(command) else { return ExitCode::SUCCESS };
     // A reader that has seen enough (`tandem records | head`) is no failure.
@@ -212,6 +219,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => block_on(replay::run(args)),
         Command::Audit(args) => block_on(audit::run(args)),
         Command::Completions(args) => completions::run(&args),
+        Command::TriggerVoice(args) => trigger::run(args),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::telemetry;
 use source::FunctionSource;
 
 /// The demo tenant's name.
-const TENANT: &str = "demo";
+pub(super) const TENANT: &str = "demo";
 
 /// Arguments of `tandem dev`.
 #[derive(Debug, clap::Args)]
@@ -60,17 +60,8 @@ pub struct DevArgs {
 /// # Errors
 /// When the gateway cannot start; a function that does not build or load is shown and waited for.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        args.listen.ip().is_loopback(),
-        "--listen {}: the demo page signs anybody in, so it may listen on loopback only, such as 127.0.0.1:8080",
-        args.listen
-    );
     let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
-    let config = configuration(&args)?;
-    telemetry::init(&config.log)?;
-    let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
-    let demo = Demo { tenant: TenantId::new(TENANT)?, users };
-    let gateway = Gateway::start(config, Options { demo: Some(demo) }).await?;
+    let gateway = start(&args).await?;
     announce(&gateway, &args);
     let deployer = gateway.deployer(TenantId::new(TENANT)?);
     let following = source.map(|source| tokio::spawn(watch::follow(source, deployer)));
@@ -79,6 +70,20 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         following.abort();
     }
     outcome
+}
+
+/// Starts logging and a gateway with the demo tenant, which has no function yet.
+pub(super) async fn start(args: &DevArgs) -> anyhow::Result<Gateway> {
+    anyhow::ensure!(
+        args.listen.ip().is_loopback(),
+        "--listen {}: the demo page signs anybody in, so it may listen on loopback only, such as 127.0.0.1:8080",
+        args.listen
+    );
+    let config = configuration(args)?;
+    telemetry::init(&config.log)?;
+    let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
+    let demo = Demo { tenant: TenantId::new(TENANT)?, users };
+    Gateway::start(config, Options { demo: Some(demo) }).await
 }
 
 fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
@@ -132,7 +137,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-fn announce(gateway: &Gateway, args: &DevArgs) {
+/// Says where the pages are.
+pub(super) fn announce(gateway: &Gateway, args: &DevArgs) {
     let addresses = gateway.addresses();
     let page = addresses.plain.unwrap_or(args.listen);
     println!("\nTandem is up. Open these in two browser tabs and call from one to the other:\n");
