@@ -41,6 +41,9 @@ pub struct DevArgs {
     /// TCP address of the operators' live page, health, metrics and status.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub ops: SocketAddr,
+    /// TCP address of the control API; a free port unless said otherwise: `tandem login --data-dir FOLDER` finds it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub control: SocketAddr,
     /// Threads that forward voice; 0: one for each core.
     #[arg(long, default_value_t = 0)]
     pub shards: usize,
@@ -101,8 +104,7 @@ fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
     config.web.public_host = Some(args.media.ip().to_string());
     config.web.plain_listen = Some(args.listen);
     config.ops.listen = args.ops;
-    // Any free port: `--data-dir` tells the other subcommands which.
-    config.control.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.control.listen = args.control;
     config.store.data_dir.clone_from(&args.data_dir);
     // Interrupting a demo should not make anybody wait.
     config.drain.seconds = 0;

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tandem_host::{Function, Host};
+use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::id::{CallId, FunctionId};
+use tandem_switch::plan::Plan;
 
 use self::report::{Decision, Replayed};
 pub(super) use self::report::{DecisionsChange, Report};
@@ -124,16 +126,16 @@ pub(super) async fn replay(
 }
 
 /// Takes one decision again.
-async fn once(host: &Host, candidate: &std::sync::Arc<Function>, record: InvocationRecord) -> Replayed {
-    let replayed = host.replay(candidate, &record.context, &record.event, &record.trace).await;
-    let accepted = |plan: tandem_switch::plan::Plan| match plan.clone().accept() {
+async fn once(host: &Host, candidate: &Function, record: InvocationRecord) -> Replayed {
+    let InvocationRecord { context, event, trace, .. } = &record;
+    let tandem_host::Replayed { invocation, unrecorded } = host.replay(candidate, context, event, trace).await;
+    let accepted = |plan: Plan| match plan.clone().accept() {
         Ok(_) => Decision::Plan(plan),
-        Err(error) => {
-            Decision::Failure(tandem_switch::exchange::ConsultFailure::PlanRefused(error.to_string()).to_string())
-        }
+        Err(error) => Decision::Failure(ConsultFailure::PlanRefused(error.to_string()).to_string()),
     };
-    let now = replayed.invocation.answer.map_or_else(|failure| Decision::Failure(failure.to_string()), accepted);
-    Replayed { record, now, unrecorded: replayed.unrecorded.iter().map(ToString::to_string).collect() }
+    let now = invocation.answer.map_or_else(|failure| Decision::Failure(failure.to_string()), accepted);
+    let unrecorded = unrecorded.iter().map(words::question).collect();
+    Replayed { record, now, unrecorded }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Plans in a line, as a person would say them: `dial alice, bob (20 s), reject no-answer`.
 
+use tandem_host::outside::Question;
 use tandem_switch::plan::{Address, AudioSource, DialStep, DialStrategy, Plan, Step};
 
 use crate::cli::remote::show::word;
@@ -8,6 +9,25 @@ use crate::cli::remote::show::word;
 pub(crate) fn plan_line(plan: &Plan) -> String {
     let steps: Vec<_> = plan.steps.iter().map(step).collect();
     if steps.is_empty() { "an empty plan".to_owned() } else { steps.join(", ") }
+}
+
+/// What a function asked of the world, in a few words; values and bodies left out.
+pub(crate) fn question(question: &Question) -> String {
+    match question {
+        Question::KvGet { store, key } => format!("key-value get {key:?} of {store}"),
+        Question::KvSet { store, key, .. } => format!("key-value set {key:?} of {store}"),
+        Question::KvDelete { store, key } => format!("key-value delete {key:?} of {store}"),
+        Question::KvExists { store, key } => format!("key-value exists {key:?} of {store}"),
+        Question::KvKeys { store, .. } => format!("key-value list {store}"),
+        Question::KvIncrement { store, key, .. } => format!("key-value increment {key:?} of {store}"),
+        Question::KvOpen { store } => format!("key-value open {store}"),
+        Question::Variable { name } => format!("variable {name}"),
+        Question::Variables => "all variables".to_owned(),
+        Question::Http(request) => format!("{} {}", request.method, request.url),
+        Question::Reachable { user } => format!("is {user} reachable"),
+        Question::QueueLength { queue } => format!("length of queue {queue}"),
+        Question::RoomOccupancy { room } => format!("occupancy of room {room}"),
+    }
 }
 
 fn step(step: &Step) -> String {

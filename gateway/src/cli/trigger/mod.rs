@@ -12,14 +12,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser};
-use tandem_switch::id::TenantId;
+use tandem_switch::id::{FunctionId, TenantId};
 use url::Url;
 
-use self::locked::Application;
+use self::locked::{Application, Function};
 use super::dev::{self, DevArgs};
+use crate::tenants::Tenants;
+use crate::tenants::model::{Actor, NewDeployment, NewVersion, RollbackRule};
 
 /// What the executable is called in Spin's plugin folder, and the hidden subcommand of the same meaning.
 pub(super) const NAME: &str = "trigger-voice";
+
+/// What the function is called: as `tandem dev` calls the demo tenant's, so that one data directory serves both.
+const FUNCTION: &str = "main";
 
 /// Most bytes of a locked application: thousands of components.
 const LOCKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -37,6 +42,9 @@ pub struct TriggerArgs {
     /// TCP address of the live page, health and metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     voice_ops: SocketAddr,
+    /// TCP address of the control API; a free port unless said otherwise: `tandem login --data-dir FOLDER` finds it.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    voice_control: SocketAddr,
     /// Where records and the demo tenant's secret are kept; else .spin/tandem beside the application.
     #[arg(long, value_name = "FOLDER")]
     voice_data_dir: Option<PathBuf>,
@@ -91,17 +99,35 @@ async fn serve(args: TriggerArgs) -> anyhow::Result<()> {
         listen: args.voice_listen,
         media: args.voice_media,
         ops: args.voice_ops,
+        control: args.voice_control,
         shards: 0,
         data_dir: args.voice_data_dir.unwrap_or_else(|| Path::new(&folder).join(".spin").join("tandem")),
         users: args.voice_users,
         log: "warn".to_owned(),
     };
     let gateway = dev::start(&args).await?;
-    let deployer = gateway.deployer(TenantId::new(dev::TENANT)?);
-    let version = deployer.deploy(component).await.with_context(|| function.source.display().to_string())?;
+    put_to_work(gateway.tenants(), &function, component)
+        .await
+        .with_context(|| function.source.display().to_string())?;
     dev::announce(&gateway, &args);
-    println!("{} of {} is live: {version}", function.component, application.name());
+    println!("{} of {} is live", function.component, application.name());
     gateway.run_until_signal().await
+}
+
+/// Gives the demo tenant the function with what it may reach, for every call.
+async fn put_to_work(tenants: &Tenants, function: &Function, component: Vec<u8>) -> anyhow::Result<()> {
+    let tenant = TenantId::new(dev::TENANT)?;
+    let name = FunctionId::new(FUNCTION)?;
+    for variable in &function.variables {
+        tenants.put_variable(&Actor::Gateway, &tenant, variable.clone()).await?;
+    }
+    let digest = tandem_host::Digest::of(&component).to_string();
+    tenants.put_component(&Actor::Gateway, &tenant, &digest, component.into()).await?;
+    let version = NewVersion { digest, manifest: function.manifest.clone(), signature: None };
+    let version = tenants.create_version(&Actor::Gateway, &tenant, &name, version).await?.number;
+    let deployment = NewDeployment { version, percent: None, rollback: RollbackRule::default() };
+    tenants.deploy(&Actor::Gateway, &tenant, &name, None, deployment).await?;
+    Ok(())
 }
 
 fn read(url: &str) -> anyhow::Result<Vec<u8>> {
@@ -133,7 +159,10 @@ mod tests {
         let flags = launch_metadata();
         let flags: Vec<_> =
             flags["all_flags"].as_array().unwrap().iter().map(|flag| flag["long"].as_str().unwrap()).collect();
-        assert_eq!(flags, ["--voice-listen", "--voice-media", "--voice-ops", "--voice-data-dir", "--voice-user"]);
+        assert_eq!(
+            flags,
+            ["--voice-listen", "--voice-media", "--voice-ops", "--voice-control", "--voice-data-dir", "--voice-user"]
+        );
         let help = TriggerArgs::command().render_help().to_string();
         assert!(flags.iter().all(|flag| help.contains(flag)) && !help.contains("launch-metadata"), "{help}");
     }
