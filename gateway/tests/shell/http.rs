@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tandem::certificate::{Certificate, Source};
 use tandem::config::{Config, Secret, SigningKey, Tenant, Tls};
-use tandem::control::{self, Demo, LiveCall, Phase, Servers, Sources, Status};
+use tandem::control::{self, Control, Demo, LiveCall, Phase, Servers, Sources, Status};
 use tandem::media::{Media, MediaConfig, MediaMetrics};
 use tandem::telemetry::Metrics;
 use tandem::token::Keyring;
@@ -15,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-struct Node {
-    servers: Servers,
+pub(crate) struct Node {
+    pub(crate) servers: Servers,
     media: Media,
-    certificate: Arc<Certificate>,
+    pub(crate) certificate: Arc<Certificate>,
     keyring: Arc<Keyring>,
     phase: watch::Sender<Phase>,
     status: watch::Sender<Status>,
@@ -27,6 +27,10 @@ struct Node {
 
 impl Node {
     async fn start(demo: bool) -> Self {
+        Self::start_with(demo, None).await
+    }
+
+    pub(crate) async fn start_with(demo: bool, control: Option<Control>) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config::default();
         config.web.listen = loopback;
@@ -54,13 +58,13 @@ impl Node {
             status: statuses,
             phase: phases,
             demo: demo.then(|| Demo { tenant: TenantId::new("demo").unwrap(), users }),
-            control: None,
+            control,
         };
         let servers = control::start(&config, sources).await.unwrap();
         Self { servers, media, certificate, keyring, phase, status, _certificates: source }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.servers.stop().await;
         self.media.stop().await;
     }
@@ -69,33 +73,33 @@ impl Node {
         self.servers.plain.unwrap()
     }
 
-    async fn ops(&self, path: &str) -> Answer {
+    pub(crate) async fn ops(&self, path: &str) -> Answer {
         get(self.servers.ops, path).await
     }
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .find_map(|line| line.split_once(": ").filter(|(found, _)| *found == name))
             .map(|(_, value)| value)
     }
 
-    fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> Answer {
-    stream.write_all(request.as_bytes()).await.unwrap();
+pub(crate) async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Answer {
+    stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     // A peer that closes without a TLS goodbye has still said everything.
     let _ = stream.read_to_end(&mut answer).await;
@@ -105,8 +109,19 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
+/// Connects with TLS, trusting this certificate alone.
+pub(crate) async fn secure(to: SocketAddr, certificate: &Certificate) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.chain[0].clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = tls.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(to).await.unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
+}
+
 async fn send(to: SocketAddr, request: &str) -> Answer {
-    exchange(TcpStream::connect(to).await.unwrap(), request).await
+    exchange(TcpStream::connect(to).await.unwrap(), request.as_bytes()).await
 }
 
 async fn get(to: SocketAddr, path: &str) -> Answer {
@@ -208,16 +223,10 @@ async fn discovery_answers_for_the_name_that_was_asked() {
 #[tokio::test]
 async fn over_tls_the_websocket_address_is_secure() {
     let node = Node::start(false).await;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(node.certificate.chain[0].clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let tls = tls.with_root_certificates(roots).with_no_client_auth();
-    let stream = TcpStream::connect(node.servers.web).await.unwrap();
-    let stream =
-        tokio_rustls::TlsConnector::from(Arc::new(tls)).connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let stream = secure(node.servers.web, &node.certificate).await;
     let answer =
-        exchange(stream, "GET /.well-known/tandem.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+        exchange(stream, b"GET /.well-known/tandem.json HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await;
     assert_eq!(answer.json()["websocket"], "wss://localhost/v1/connect");
     node.stop().await;
 }

@@ -1,5 +1,6 @@
-//! The gateway's shell from outside: configuration, tokens, certificates, the store, the HTTP side, the command line, deployment files.
+//! The gateway's shell from outside: configuration, tokens, certificates, the store, the HTTP side, the control API, the command line, deployment files.
 
+mod api;
 mod certificate;
 mod command_line;
 mod config;
