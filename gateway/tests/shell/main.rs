@@ -1,4 +1,5 @@
-//! The gateway's shell from outside: configuration, tokens, certificates, the store, the HTTP side, the control API, the command line, deployment files.
+//! The gateway's shell from outside: configuration, tokens, certificates, the store, the HTTP side, the control API, the command line,
+//! deployment files.
 
 mod api;
 mod certificate;

@@ -41,7 +41,8 @@ impl UnderWay {
     fn enter(&self, who: String, key: String) -> Option<Entered<'_>> {
         let entry = (who, key);
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.insert(entry.clone()).then_some(Entered { under_way: self, entry })
+        // Lazily: an `Entered` that is dropped here would leave in the other's place, and wait for this very lock.
+        under_way.insert(entry.clone()).then(|| Entered { under_way: self, entry })
     }
 }
 

@@ -65,7 +65,7 @@ async fn whatever_cannot_be_understood_is_a_problem() {
     for (path, status, word) in [
         ("/nothing", 404, "not-found"),
         ("/v1/tenants/acme/", 404, "not-found"),
-        ("/v1/tenants/../audit", 404, "not-found"),
+        ("/v1/tenants/../audit", 400, "bad-request"),
         ("/v1/tenants/..", 400, "bad-request"),
         ("/v1/tenants/%2e%2e%2f", 400, "bad-request"),
         ("/v1/tenants/%2e%2e%2facme", 400, "bad-request"),
@@ -129,7 +129,7 @@ async fn an_upload_that_is_too_large_is_refused_before_it_is_sent_and_while_it_i
     let announced = api.raw(&format!("PUT {path} HTTP/1.1\r\ncontent-length: 500000000"), Some(OPERATOR), b"").await;
     assert_problem(&announced, 413, "too-large");
     assert!(announced.json()["detail"].as_str().unwrap().contains("100000"), "{announced:?}");
-    let chunk = [b"20000\r\n", &vec![0; 0x20000][..], b"\r\n0\r\n\r\n"].concat();
+    let chunk = [b"186a1\r\n", &vec![0; 100_001][..], b"\r\n0\r\n\r\n"].concat();
     let counted = api.raw(&format!("PUT {path} HTTP/1.1\r\ntransfer-encoding: chunked"), Some(OPERATOR), &chunk).await;
     assert_problem(&counted, 413, "too-large");
     let other = api.send("PUT", &path, Some(OPERATOR), "", b"\0asm").await;
