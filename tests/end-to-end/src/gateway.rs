@@ -69,7 +69,7 @@ pub struct Gateway {
     binary: PathBuf,
     ports: Ports,
     log: Arc<Mutex<String>>,
-    _log_reader: JoinHandle<()>,
+    log_reader: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -79,29 +79,41 @@ impl Gateway {
     /// When there is no binary, or it does not come up.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let config = folder.path().join("tandem.toml");
-        std::fs::write(&config, toml(&settings, folder.path())?)?;
+        std::fs::write(folder.path().join(CONFIG), toml(&settings, folder.path())?)?;
         let binary = binary()?;
-        let mut process = Command::new(&binary)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        let stderr = process.stderr.take().context("the gateway has no stderr")?;
         let log = Arc::new(Mutex::new(String::new()));
-        let log_reader = tokio::spawn(read_log(BufReader::new(stderr), log.clone()));
-        let ports = match timeout(PATIENCE, ready(&mut process, &folder.path().join("data"))).await {
-            Ok(Ok(ports)) => ports,
-            failed => {
-                let why = failed.map_or_else(|_| "it takes too long".to_owned(), |outcome| format!("{outcome:?}"));
-                bail!("the gateway does not come up: {why}\n{}", lock(&log));
-            }
-        };
-        Ok(Self { process, folder, binary, ports, log, _log_reader: log_reader })
+        let (process, ports, log_reader) = spawn(&binary, folder.path(), &log).await?;
+        Ok(Self { process, folder, binary, ports, log, log_reader })
+    }
+
+    /// Waits until the process has ended, and starts it again over the same data, on other ports.
+    ///
+    /// # Errors
+    /// When it does not end, or does not come up again.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.ended().await?;
+        self.log_reader.abort();
+        // What the process before wrote must not be taken for its successor's.
+        std::fs::remove_file(self.folder.path().join("data/ports.json"))?;
+        (self.process, self.ports, self.log_reader) = spawn(&self.binary, self.folder.path(), &self.log).await?;
+        Ok(())
+    }
+
+    /// Runs a subcommand of `tandem` as the operator of this gateway, about a tenant; gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails; with what it said.
+    pub async fn command(&self, tenant: &str, arguments: &[String]) -> anyhow::Result<String> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).arg("--data-dir").arg(self.folder.path().join("data")).kill_on_drop(true);
+        if !tenant.is_empty() {
+            command.args(["--tenant", tenant]);
+        }
+        let output = timeout(PATIENCE, command.stdin(Stdio::null()).output()).await.context("it takes too long")??;
+        if !output.status.success() {
+            bail!("tandem {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
     }
 
     /// What a client needs to connect over `transport`. WebTransport and WebSocket listen on different ports here.
@@ -234,6 +246,33 @@ impl Gateway {
     /// When it does not end.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         Ok(timeout(PATIENCE, self.process.wait()).await.context("the gateway does not end")??)
+    }
+}
+
+/// The configuration file, in the gateway's folder.
+const CONFIG: &str = "tandem.toml";
+
+type Started = (Child, Ports, JoinHandle<()>);
+
+/// Starts the process and waits until it takes calls.
+async fn spawn(binary: &Path, folder: &Path, log: &Arc<Mutex<String>>) -> anyhow::Result<Started> {
+    let mut process = Command::new(binary)
+        .args(["serve", "--config"])
+        .arg(folder.join(CONFIG))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    let stderr = process.stderr.take().context("the gateway has no stderr")?;
+    let log_reader = tokio::spawn(read_log(BufReader::new(stderr), log.clone()));
+    match timeout(PATIENCE, ready(&mut process, &folder.join("data"))).await {
+        Ok(Ok(ports)) => Ok((process, ports, log_reader)),
+        failed => {
+            let why = failed.map_or_else(|_| "it takes too long".to_owned(), |outcome| format!("{outcome:?}"));
+            bail!("the gateway does not come up: {why}\n{}", lock(log));
+        }
     }
 }
 
