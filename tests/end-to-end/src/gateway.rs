@@ -58,6 +58,7 @@ struct Ports {
     web: String,
     plain: Option<String>,
     ops: String,
+    control: String,
     certificate_sha256: String,
 }
 
@@ -148,6 +149,11 @@ impl Gateway {
     /// When the gateway did not say so, though it was told to.
     pub fn plain_address(&self) -> &str {
         self.ports.plain.as_deref().expect("the tests' configuration has a plain address")
+    }
+
+    /// Where the control API listens, `host:port`.
+    pub fn control_address(&self) -> &str {
+        &self.ports.control
     }
 
     /// A folder of this gateway's own, for a test's files.

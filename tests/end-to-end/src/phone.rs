@@ -47,7 +47,20 @@ impl Phone {
     /// # Errors
     /// When the gateway does not take it.
     pub async fn sign_in(gateway: &Gateway, user: &str, transport: TransportChoice) -> anyhow::Result<Self> {
-        let options = gateway.options(transport, &token::good(user));
+        Self::with_token(gateway, user, &token::good(user), transport).await
+    }
+
+    /// Signs `user` in with a token of another tenant than the tests' own.
+    ///
+    /// # Errors
+    /// When the gateway does not take it.
+    pub async fn with_token(
+        gateway: &Gateway,
+        user: &str,
+        token: &str,
+        transport: TransportChoice,
+    ) -> anyhow::Result<Self> {
+        let options = gateway.options(transport, token);
         let (client, events) = Client::connect(options).await?;
         Ok(Self { client, user: user.to_owned(), events, passed: VecDeque::new(), voice: None })
     }

@@ -33,7 +33,13 @@ struct Acknowledged {
 }
 
 /// Changes one thing after another until the gateway is gone; only what was acknowledged counts.
-async fn write(gateway: Arc<Gateway>, cycle: u64, kind: usize, component: Arc<Vec<u8>>, done: Arc<Mutex<Acknowledged>>) {
+async fn write(
+    gateway: Arc<Gateway>,
+    cycle: u64,
+    kind: usize,
+    component: Arc<Vec<u8>>,
+    done: Arc<Mutex<Acknowledged>>,
+) {
     for number in 0.. {
         let name = format!("c{cycle}n{number}");
         let folder = gateway.folder().to_owned();
