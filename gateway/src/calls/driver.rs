@@ -464,6 +464,8 @@ impl CallDriver {
             let meters = self.parts.meters.of(counts.tenant);
             meters.sessions.set(counts.sessions as u64);
             meters.calls.set(counts.calls as u64);
+            meters.sessions.set_refused(counts.sessions_refused);
+            meters.calls.set_refused(counts.calls_refused);
         }
         let node = self.parts.node.clone();
         self.parts.status.send_replace(Status { node, sessions, calls });

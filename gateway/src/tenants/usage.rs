@@ -105,6 +105,11 @@ impl Level {
         self.refused.fetch_add(1, Relaxed);
     }
 
+    /// So many were refused since the node started: for what is counted elsewhere.
+    pub fn set_refused(&self, refused: u64) {
+        self.refused.store(refused, Relaxed);
+    }
+
     /// How many there are.
     pub fn now(&self) -> u64 {
         self.now.load(Relaxed)

@@ -67,14 +67,15 @@ impl Exchange {
         Ok(())
     }
 
-    fn may_begin(&self, identity: &Identity) -> Result<(), (ErrorCode, String, GoodbyeReason)> {
+    fn may_begin(&mut self, identity: &Identity) -> Result<(), (ErrorCode, String, GoodbyeReason)> {
         if self.phase != Phase::Open {
             let message = "the node takes no new sessions; connect to another".to_owned();
             return Err((ErrorCode::ShuttingDown, message, GoodbyeReason::Shutdown));
         }
-        let Some(tenant) = self.tenants.get(&identity.tenant) else { return Ok(()) };
+        let Some(tenant) = self.tenants.get_mut(&identity.tenant) else { return Ok(()) };
         let overloaded = |message: String| Err((ErrorCode::Overloaded, message, GoodbyeReason::NotWelcome));
         if tenant.sessions() >= tenant.settings.sessions_max {
+            tenant.sessions_refused += 1;
             return overloaded(format!("the tenant has its {} sessions", tenant.settings.sessions_max));
         }
         if tenant.sessions_of(&identity.user).count() >= limits::SESSIONS_PER_USER_MAX {

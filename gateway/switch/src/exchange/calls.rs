@@ -98,7 +98,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn may_invite(&self, id: SessionId) -> Result<(), Refusal> {
+    fn may_invite(&mut self, id: SessionId) -> Result<(), Refusal> {
         let Some(session) = self.sessions.get(&id) else { return Ok(()) };
         if !session.may(Grant::Call) {
             return refuse(ErrorCode::NotGranted, "the token does not grant `call`");
@@ -110,8 +110,9 @@ impl Exchange {
             let message = format!("a session may be in {} calls; end one first", limits::CALLS_PER_SESSION_MAX);
             return refuse(ErrorCode::Overloaded, message);
         }
-        match self.tenants.get(&session.identity.tenant) {
+        match self.tenants.get_mut(&session.identity.tenant) {
             Some(tenant) if tenant.calls >= tenant.settings.calls_max => {
+                tenant.calls_refused += 1;
                 refuse(ErrorCode::Overloaded, format!("the tenant has its {} calls", tenant.settings.calls_max))
             }
             _ => Ok(()),

@@ -21,6 +21,10 @@ pub(super) struct Tenant {
     pub(super) default_plan: Arc<DefaultPlan>,
     /// How many calls are live.
     pub(super) calls: usize,
+    /// How many were refused because of the tenant's limit.
+    pub(super) sessions_refused: u64,
+    /// See [`Tenant::sessions_refused`]; calls.
+    pub(super) calls_refused: u64,
     members: BTreeMap<UserId, BTreeSet<SessionId>>,
     sessions: usize,
     /// Users that are not offline, as the watchers were last told.

@@ -27,6 +27,10 @@ pub struct TenantCounts<'a> {
     pub sessions: usize,
     /// Its live calls.
     pub calls: usize,
+    /// How many sessions were refused because of its limit.
+    pub sessions_refused: u64,
+    /// How many calls were refused because of its limit.
+    pub calls_refused: u64,
 }
 
 /// A live call, for a status page.
@@ -55,8 +59,13 @@ impl Exchange {
 
     /// How much each tenant has, in the order of their names.
     pub fn tenants(&self) -> impl Iterator<Item = TenantCounts<'_>> {
-        let counts = |(tenant, state): (_, &Tenant)| (tenant, state.sessions(), state.calls);
-        self.tenants.iter().map(counts).map(|(tenant, sessions, calls)| TenantCounts { tenant, sessions, calls })
+        self.tenants.iter().map(|(tenant, state)| TenantCounts {
+            tenant,
+            sessions: state.sessions(),
+            calls: state.calls,
+            sessions_refused: state.sessions_refused,
+            calls_refused: state.calls_refused,
+        })
     }
 
     /// What a call goes on with when nothing answers for it, while it is live.

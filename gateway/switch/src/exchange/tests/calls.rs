@@ -368,6 +368,11 @@ fn calls_are_limited_by_session_tenant_and_grant() {
     harness.attach_with(3, Identity { grants: vec![Grant::Answer], ..identity("acme", "carol") }, hello());
     harness.says(3, invite());
     assert_eq!(harness.last_error(3), ErrorCode::NotGranted);
+    harness.input(configured(TenantSettings { sessions_max: 3, ..TenantSettings::default() }));
+    harness.attach(4, "acme", "dave");
+    let counts = harness.exchange.tenants().next().expect("a tenant");
+    let counts = (counts.sessions, counts.sessions_refused, counts.calls, counts.calls_refused);
+    assert_eq!(counts, (3, 1, 8, 1), "what a tenant's limits refused is counted");
 }
 
 #[test]
