@@ -6,6 +6,7 @@ mod certificate;
 mod command_line;
 mod config;
 mod deployment;
+mod functions;
 mod http;
 mod store;
 mod token;

@@ -33,6 +33,7 @@ impl Router for Capable {
                 key_value::set("large", vec![b'x'; 1024 * 1024]).map_or_else(|refused| refused.0, |()| "kept".into())
             }
             "everything" => everything().await?,
+            "tell-secret" => tell_secret()?,
             other => return Err(Error::new(format!("no such deed: {other}"))),
         };
         Ok(Plan::new().ring_back().dial(ring(["alice"])).with_state(found))
@@ -86,4 +87,12 @@ async fn everything() -> Result<String, Error> {
     key_value::set("last", clocks())?;
     let last = key_value::get("last")?.map(String::from_utf8);
     Ok(format!("{calls} {last:?} {} {} {}", clocks(), foreign::random(), foreign::fetch("https://crm.example/who")))
+}
+
+/// What no function should do: the secret is in both logs and in the answer.
+fn tell_secret() -> Result<String, Error> {
+    let secret = config::get("secret")?.unwrap_or_default();
+    println!("the secret is {secret}");
+    log::warn("sdk", &format!("{{\"secret\": {secret:?}}}"));
+    Ok(secret)
 }
