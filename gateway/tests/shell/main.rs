@@ -9,4 +9,5 @@ mod deployment;
 mod functions;
 mod http;
 mod store;
+mod tenants;
 mod token;
