@@ -5,7 +5,17 @@ import { History, Metrics, quantile, since } from './figures.js';
 
 /** @typedef {import('./figures.js').Buckets} Buckets */
 /** @typedef {{ call: string, tenant: string, state: string, seconds: number }} LiveCall */
-/** @typedef {{ node: string, sessions: number, calls: LiveCall[] }} Status */
+/** @typedef {{ budget: string, limit: number, used: number, refused: number }} Budget */
+/** @typedef {{ version: string, percent: number }} WatchedRollOut */
+/**
+ * @typedef {{ tenant: string, calls: number, sessions: number, invocations: number, failures: number, budgets: Budget[],
+ *   watched: WatchedRollOut[] }} TenantStanding
+ */
+/** @typedef {{ at: number, tenant: string, version: string, paused: boolean }} TakenBack */
+/**
+ * @typedef {{ node: string, sessions: number, calls: LiveCall[], tenants: TenantStanding[], 'tenants-more': number,
+ *   'taken-back': TakenBack[] }} Status
+ */
 
 /** How often the node is asked, in milliseconds. */
 const INTERVAL = 1000;
@@ -13,6 +23,8 @@ const INTERVAL = 1000;
 const PATIENCE = 4000;
 /** Most calls in the table: more cannot be taken in at a glance. */
 const CALLS_SHOWN_MAX = 50;
+/** Budgets shown of a tenant: those that are the nearest to their limits. */
+const BUDGETS_SHOWN_MAX = 3;
 /** The plot's own units. */
 const PLOT = { width: 600, height: 160 };
 
@@ -23,6 +35,7 @@ const DECISIONS = 'tandem_calls_consultation_seconds';
 /** What should stay at 0, by what it is called here. */
 const TROUBLE = {
   'call records lost': 'tandem_calls_records_lost_total',
+  'refused because a tenant was over its budget': 'tandem_budgets_refused_total',
   'tokens refused': 'tandem_calls_tokens_refused_total',
   'connections that became no links': 'tandem_media_handshakes_failed_total',
   'lines that were no messages': 'tandem_media_lines_undecodable_total',
@@ -137,6 +150,81 @@ function showCalls(calls) {
   write(element('calls-more'), more > 0 ? `And ${integer.format(more)} shorter ones.` : 'No call is under way.');
 }
 
+/** How much of a budget is used, 0 to 1. @param {Budget} budget */
+const share = ({ used, limit }) => (limit > 0 ? Math.min(1, used / limit) : used > 0 ? 1 : 0);
+
+/** Bars of a tenant's fullest budgets, and of those that refused something. @param {Element} place @param {Budget[]} budgets */
+function showBudgets(place, budgets) {
+  const fullest = budgets.toSorted((a, b) => share(b) - share(a) || b.refused - a.refused).slice(0, BUDGETS_SHOWN_MAX);
+  const row = () => {
+    const made = make('div', 'budget');
+    const meter = document.createElement('meter');
+    Object.assign(meter, { min: 0, max: 1, low: 0.7, high: 0.9, optimum: 0 });
+    made.append(make('span', ''), meter, make('small', ''));
+    return made;
+  };
+  list(place, fullest, ({ budget }) => budget, row, (made, budget) => {
+    const [name, meter, words] = [...made.children];
+    const of = `${integer.format(budget.used)} of ${integer.format(budget.limit)}`;
+    write(name, spoken(budget.budget));
+    /** @type {HTMLMeterElement} */ (meter).value = share(budget);
+    meter.setAttribute('aria-label', `${spoken(budget.budget)}: ${of}`);
+    write(words, budget.refused > 0 ? `${of}, ${integer.format(budget.refused)} refused` : of);
+  });
+}
+
+/** @param {Status} status */
+function showTenants(status) {
+  const row = () => {
+    const made = document.createElement('tr');
+    const name = document.createElement('th');
+    name.scope = 'row';
+    const numbers = ['calls', 'sessions', 'asked/s', 'failed/s'].map((label) => {
+      const cell = make('td', 'number');
+      cell.dataset.label = label;
+      return cell;
+    });
+    made.append(name, ...numbers, make('td', 'budgets'));
+    return made;
+  };
+  list(element('tenants'), status.tenants, ({ tenant }) => tenant, row, (made, standing) => {
+    const [name, calls, sessions, invocations, failures, budgets] = [...made.children];
+    write(name, standing.tenant);
+    write(calls, integer.format(standing.calls));
+    write(sessions, integer.format(standing.sessions));
+    write(invocations, integer.format(standing.invocations));
+    write(failures, integer.format(standing.failures));
+    showBudgets(budgets, standing.budgets);
+  });
+  const more = status['tenants-more'];
+  element('tenants-more').hidden = status.tenants.length > 0 && more === 0;
+  write(element('tenants-more'), more > 0 ? `And ${integer.format(more)} less busy ones.` : 'No tenant is known yet.');
+  const watched = status.tenants.flatMap(({ tenant, watched }) => watched.map((rollOut) => ({ tenant, ...rollOut })));
+  showEvents('watched', watched, ({ percent }) => (percent < 100 ? `canary on ${percent} % of calls` : 'on all calls'));
+  showEvents('taken-back', status['taken-back'], ({ at, paused }) => {
+    return `${paused ? 'paused' : 'rolled back'} ${new Date(at).toLocaleTimeString()}`;
+  });
+}
+
+/**
+ * Versions, and what to say of each.
+ * @template {{ tenant: string, version: string, at?: number }} Item
+ * @param {string} id
+ * @param {Item[]} items
+ * @param {(item: Item) => string} say
+ */
+function showEvents(id, items, say) {
+  const row = () => {
+    const made = document.createElement('li');
+    made.append(make('span', 'what'), make('small', ''));
+    return made;
+  };
+  list(element(id), items, ({ tenant, version, at = 0 }) => `${tenant} ${version} ${at}`, row, (made, item) => {
+    write(made.children[0], `${item.tenant} ${item.version}`);
+    write(made.children[1], say(item));
+  });
+}
+
 /** @param {Buckets} buckets @param {string} suffix of the places to write to */
 function showDecisionTimes(buckets, suffix) {
   writeNumber(`decided${suffix}`, buckets.at(-1)?.count ?? 0);
@@ -187,6 +275,7 @@ function show(at, status, metrics) {
   writeNumber('discarded-rate', history.rate((reading) => reading.sum(DISCARDED)));
   showPlot(at);
   showCalls(status.calls);
+  showTenants(status);
   showCounts('discarded', metrics.by(DISCARDED, 'reason'), (reason) => {
     const rate = history.rate((reading) => reading.by(DISCARDED, 'reason').get(reason) ?? 0) ?? 0;
     return rate > 0 ? `${rate < 10 ? rate.toFixed(1) : rate.toFixed(0)} a second` : '';

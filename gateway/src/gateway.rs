@@ -18,12 +18,14 @@ use tokio::task::JoinHandle;
 
 use crate::calls::driver::{CallDriver, Command, Parts};
 use crate::calls::metrics::CallMetrics;
+use crate::calls::standing::BudgetMetrics;
 use crate::certificate::{self, Certificate};
 use crate::clock::unix_now;
 use crate::config::{Config, Secret};
 use crate::control::{self, Demo, Phase, Status};
 use crate::media::{self, LinkEvent, Media, MediaConfig, MediaMetrics};
 use crate::outgoing::addresses::Reach;
+use crate::outgoing::webhook::Webhook;
 use crate::outgoing::{Client, OutgoingMetrics};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -56,6 +58,8 @@ const OPERATOR_RANDOM_CHARS_MIN: usize = 43;
 pub struct Options {
     /// Anybody on this machine may sign in as one of these users.
     pub demo: Option<Demo>,
+    /// Routes every call instead of the tenants' functions.
+    pub router: Option<Webhook>,
 }
 
 /// Where a node listens.
@@ -166,6 +170,8 @@ impl Gateway {
             node: config.node.name.clone(),
             region: config.node.region.clone(),
             started,
+            budget_metrics: metrics.area("budgets", BudgetMetrics::register),
+            webhook: options.router,
             status: status_sender,
         };
         let mut driver = CallDriver::new(parts);

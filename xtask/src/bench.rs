@@ -8,6 +8,8 @@ type Kind = (&'static str, &'static str, fn() -> Outcome);
 const KINDS: &[Kind] = &[
     ("route", "route: a decision of a tenant's function, fresh instance", route),
     ("datagram", "datagram: header and forwarding table", datagram),
+    ("neighbours", "neighbours: a quiet tenant's decisions while another loops, hoards memory or floods", neighbours),
+    ("fleet", "fleet: a thousand tenants' components on one node", fleet),
     ("load", "load: packets a second of the real gateway, and the latency it adds", load),
 ];
 
@@ -29,6 +31,14 @@ fn route() -> Outcome {
 
 fn datagram() -> Outcome {
     execute(cargo(&["bench", "--workspace", "--bench", "datagram"]))
+}
+
+fn neighbours() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "neighbours"]))
+}
+
+fn fleet() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "fleet"]))
 }
 
 fn load() -> Outcome {

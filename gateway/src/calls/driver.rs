@@ -27,10 +27,13 @@ use crate::calls::recorder::Recorder;
 use crate::calls::records::{self, PendingVoice};
 use crate::calls::routing::{Routing, Verdict};
 use crate::calls::safety_net::{Answered, Question, SafetyNet};
+use crate::calls::standing::{BudgetMetrics, Standings};
+use crate::calls::webhook;
 use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
-use crate::media::{LinkEvent, Media, Route};
+use crate::media::{Allowances, LinkEvent, Media, Route};
 use crate::outgoing::Client;
+use crate::outgoing::webhook::Webhook;
 use crate::store::{InvocationLog, Kv, Store};
 use crate::tenants::usage::Meters;
 use crate::token::Keyring;
@@ -78,6 +81,8 @@ pub struct Parts {
     pub http: Client,
     /// Counters.
     pub metrics: CallMetrics,
+    /// Counts what budgets refuse.
+    pub budget_metrics: BudgetMetrics,
     /// What tenants use of their budgets.
     pub meters: Arc<Meters>,
     /// Where it goes what is found out about versions. When it is full, the driver does not wait: the finding is told again later.
@@ -88,6 +93,8 @@ pub struct Parts {
     pub region: String,
     /// When the process started: zero of the exchange's time.
     pub started: std::time::Instant,
+    /// Answers instead of every tenant's functions, when there is one.
+    pub webhook: Option<Webhook>,
     /// Where the status page looks.
     pub status: watch::Sender<Status>,
 }
@@ -96,6 +103,13 @@ pub struct Parts {
 enum Finding {
     /// A function was asked.
     Answered(Box<Asked>),
+    /// The webhook was asked.
+    Webhook {
+        call: CallId,
+        consultation: u32,
+        answer: Box<Result<Answer, ConsultFailure>>,
+        seconds: f64,
+    },
     Measured(Vec<(LinkId, FlowId, Reception)>),
     /// A record is stored or lost: nothing to tell.
     Done,
@@ -125,6 +139,10 @@ pub struct CallDriver {
     voice: HashMap<CallId, PendingVoice>,
     tasks: JoinSet<Finding>,
     drained: Option<oneshot::Sender<()>>,
+    /// How tenants stand, for operators.
+    standings: Standings,
+    /// How much voice each tenant may send.
+    allowances: Allowances,
 }
 
 impl CallDriver {
@@ -141,6 +159,8 @@ impl CallDriver {
             voice: HashMap::new(),
             tasks: JoinSet::new(),
             drained: None,
+            standings: Standings::new(Arc::clone(&parts.meters), parts.budget_metrics.clone()),
+            allowances: Allowances::new(Arc::clone(&parts.meters)),
             parts,
         }
     }
@@ -193,8 +213,16 @@ impl CallDriver {
     pub fn introduce(&mut self, tenant: TenantId, settings: Box<TenantSettings>, routing: Option<Box<Routing>>) {
         self.handle(Input::Tenant { tenant: tenant.clone(), settings });
         if let Some(routing) = routing {
-            self.functions.route(tenant, *routing);
+            self.route(tenant, *routing);
         }
+    }
+
+    /// Puts a tenant's functions and budgets to work.
+    fn route(&mut self, tenant: TenantId, routing: Routing) {
+        let limits = &routing.limits;
+        self.allowances.set(&tenant, limits.packets_per_second, limits.bytes_per_second);
+        self.standings.routed(&tenant, &routing);
+        self.functions.route(tenant, routing);
     }
 
     fn handle(&mut self, input: Input) {
@@ -208,6 +236,9 @@ impl CallDriver {
             LinkEvent::Message { link, transport, message } => match message {
                 ClientMessage::Hello(hello) => match self.parts.keyring.verify(&hello.token, unix_now()) {
                     Ok(identity) => {
+                        if let Some(allowance) = self.allowances.of(&identity.tenant) {
+                            self.parts.media.allow(link, allowance);
+                        }
                         let (identity, hello) = (Box::new(identity), Box::new(hello));
                         self.handle(Input::Attach { link, transport, identity, hello });
                     }
@@ -240,13 +271,15 @@ impl CallDriver {
         match command {
             Command::Tenant(tenant, settings) => self.handle(Input::Tenant { tenant, settings }),
             Command::Routing(tenant, routing, done) => {
-                self.functions.route(tenant, *routing);
+                self.route(tenant, *routing);
                 let _ = done.send(());
             }
             Command::Forget(tenant, done) => {
                 self.handle(Input::Forget { tenant: tenant.clone() });
                 self.carry_out();
                 self.functions.forget(&tenant);
+                self.allowances.forget(&tenant);
+                self.standings.forget(&tenant);
                 let _ = done.send(());
             }
             Command::Drain(done) => {
@@ -265,6 +298,10 @@ impl CallDriver {
     fn on_finding(&mut self, finding: Result<Finding, tokio::task::JoinError>) {
         match finding {
             Ok(Finding::Answered(asked)) => self.on_answer(*asked),
+            Ok(Finding::Webhook { call, consultation, answer, seconds }) => {
+                self.parts.metrics.consultation_seconds.observe(seconds);
+                self.answer(call, consultation, *answer);
+            }
             Ok(Finding::Measured(flows)) => {
                 for (from, flow, reception) in flows {
                     self.handle(Input::Measured { from, flow, reception });
@@ -317,6 +354,7 @@ impl CallDriver {
             rollout::Finding::Paused => tracing::warn!(%tenant, %function, version, "a version failed and is paused"),
         }
         self.parts.metrics.findings.get_or_create(&label).inc();
+        self.standings.judged(&verdict, unix_now());
         if self.untold.len() < UNTOLD_MAX {
             self.untold.push_back(verdict);
         }
@@ -369,6 +407,17 @@ impl CallDriver {
         let ended = matches!(event, Event::Ended(_));
         if matches!(event, Event::Incoming) {
             self.parts.metrics.started.inc();
+        }
+        if let Some(webhook) = self.parts.webhook.clone() {
+            context.node.clone_from(&self.parts.node);
+            context.region.clone_from(&self.parts.region);
+            self.tasks.spawn(async move {
+                let started = std::time::Instant::now();
+                let answer = Box::new(webhook::ask(&webhook, context, event).await);
+                let seconds = started.elapsed().as_secs_f64();
+                if ended { Finding::Done } else { Finding::Webhook { call, consultation, answer, seconds } }
+            });
+            return;
         }
         let chosen = match ended {
             true => self.functions.release(call, &tenant),
@@ -468,7 +517,9 @@ impl CallDriver {
             meters.calls.set_refused(counts.calls_refused);
         }
         let node = self.parts.node.clone();
-        self.parts.status.send_replace(Status { node, sessions, calls });
+        let (tenants, tenants_more) = self.standings.busiest();
+        let taken_back = self.standings.taken_back();
+        self.parts.status.send_replace(Status { node, sessions, calls, tenants, tenants_more, taken_back });
     }
 
     fn tell_when_drained(&mut self) {

@@ -6,7 +6,7 @@
 //! - [`budgets`]: what a tenant's functions may use; [`outside`]: the world that they meet;
 //! - [`recorder`]: keeps every invocation, [`masking`] without its tenant's secrets; `records`: keeps every call's record;
 //! - [`routing`]: what the driver is told of a tenant's functions, and what it finds out about them;
-//! - [`metrics`]: what is counted.
+//! - [`standing`]: how tenants stand, for operators; [`metrics`]: what is counted.
 
 pub mod budgets;
 pub mod driver;
@@ -18,5 +18,7 @@ pub mod recorder;
 mod records;
 pub mod routing;
 pub mod safety_net;
+pub mod standing;
 #[cfg(test)]
 mod test_kit;
+mod webhook;

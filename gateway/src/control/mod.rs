@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::media::Media;
 use crate::telemetry::Metrics;
 use crate::tenants::Tenants;
+use crate::tenants::model::Usage;
 use crate::token::Keyring;
 
 pub use demo::Demo;
@@ -142,6 +143,7 @@ impl Servers {
 
 /// What `/status.json` shows: how much goes on, and nothing about whom it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Status {
     /// The node.
     pub node: String,
@@ -149,6 +151,56 @@ pub struct Status {
     pub sessions: usize,
     /// Its calls.
     pub calls: Vec<LiveCall>,
+    /// Its busiest tenants.
+    pub tenants: Vec<TenantStanding>,
+    /// How many tenants there are besides.
+    pub tenants_more: usize,
+    /// Versions that were lately taken back or paused by themselves, newest first.
+    pub taken_back: Vec<TakenBack>,
+}
+
+/// One tenant of [`Status`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TenantStanding {
+    /// Its name.
+    pub tenant: String,
+    /// Its calls.
+    pub calls: u64,
+    /// Its sessions.
+    pub sessions: u64,
+    /// Invocations of its functions in the last second.
+    pub invocations: u64,
+    /// How many of them failed.
+    pub failures: u64,
+    /// What it uses of its budgets.
+    pub budgets: Vec<Usage>,
+    /// Its roll-outs that are watched.
+    pub watched: Vec<WatchedRollOut>,
+}
+
+/// A roll-out that is watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WatchedRollOut {
+    /// The version, `<function>@<number>`.
+    pub version: String,
+    /// On how many of a hundred calls.
+    pub percent: u8,
+}
+
+/// A version that was taken back or paused by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TakenBack {
+    /// When, milliseconds since 1970.
+    pub at: u64,
+    /// Whose.
+    pub tenant: String,
+    /// The version, `<function>@<number>`.
+    pub version: String,
+    /// Whether it is asked no more, there being nothing to go back to.
+    pub paused: bool,
 }
 
 /// One call of [`Status`].

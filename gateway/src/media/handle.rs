@@ -16,6 +16,7 @@ use tandem_switch::signal::{GoodbyeReason, ServerMessage};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
+use super::allowance::Allowance;
 use super::link::{Directory, LinkEvent, shard_of_link};
 use super::metrics::MediaMetrics;
 use super::shard::{Command, Shard, ShardLoop};
@@ -186,6 +187,11 @@ impl Media {
         if let Some(handle) = self.inner.directory.get(link) {
             handle.close(reason);
         }
+    }
+
+    /// Holds a link's voice to what its tenant's links may send together; before this there is no bound, and no route either.
+    pub fn allow(&self, link: LinkId, allowance: Arc<Allowance>) {
+        self.command(link, Command::Allow { link, allowance });
     }
 
     /// Forwards a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters. When either link

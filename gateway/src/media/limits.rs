@@ -88,5 +88,22 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 2 * STREAM_WINDOW_BYTES;
 /// Bytes written and not yet acknowledged on one connection; beyond it writes wait, and the outbox fills.
 pub const SEND_WINDOW_BYTES: u64 = 256 * 1024;
 
+/// How much of a second's voice budget may come at once after a pause: jitter and talkers in step, but no second wave of a flood.
+/// Beyond: dropped.
+pub const VOICE_BURST: Duration = Duration::from_millis(250);
+
+/// Most packets that a link draws from its tenant's allowance at once: a third of a second of a talker, so that a shared cache line is
+/// written three times a second for each. Then it draws again.
+pub const LEASE_PACKETS: u64 = 16;
+
+/// Most bytes that a link draws at once: [`LEASE_PACKETS`] of the largest voice packets in use. Then it draws again.
+pub const LEASE_BYTES: u64 = 16 * 512;
+
+/// How long a link may hold what it drew: a little longer than a talker takes to use it up. Then the rest is void.
+pub const LEASE_TIME: Duration = Duration::from_millis(400);
+
+/// How long a link whose tenant is over its budget drops packets before it asks again: a flood must not make shards fight for a cache line.
+pub const LEASE_RETRY: Duration = Duration::from_millis(5);
+
 /// How often a shard's own counters are added to the process's metrics.
 pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);

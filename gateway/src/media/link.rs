@@ -14,6 +14,7 @@ use tandem_switch::signal::{ClientMessage, DecodeError, ErrorCode, GoodbyeReason
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
+use super::allowance::{Lease, Verdict};
 use super::egress::Egress;
 use super::limits;
 use super::metrics::{ReasonLabel, TransportLabel};
@@ -223,7 +224,7 @@ pub(crate) struct Link {
     pub(crate) id: LinkId,
     transport: Transport,
     shard: Rc<Shard>,
-    flows: Rc<RefCell<LinkFlows<Egress>>>,
+    traffic: Rc<RefCell<Traffic>>,
 }
 
 impl Link {
@@ -238,11 +239,11 @@ impl Link {
         tracing::Span::current().record("link", id.0);
         let (queue, messages) = mpsc::channel(limits::OUTBOX_MAX);
         let (closing, asked) = watch::channel(None);
-        let flows = shard.attach(id);
+        let traffic = shard.attach(id);
         shard.directory.with(|links| links.insert(id, LinkHandle { queue, closing, egress }));
         shard.metrics.opened.get_or_create(&TransportLabel::of(transport)).inc();
         shard.metrics.links.get_or_create(&TransportLabel::of(transport)).inc();
-        let link = Self { id, transport, shard: Rc::clone(shard), flows };
+        let link = Self { id, transport, shard: Rc::clone(shard), traffic };
         link.tell(LinkEvent::Opened { link: id, transport }).await;
         link.heard(Ok(hello)).await;
         (link, Outbox { queue: messages, closing: asked })
@@ -268,7 +269,7 @@ impl Link {
 
     /// The packet path alone, for a task of its own.
     pub(crate) fn voice(&self) -> Voice {
-        Voice { shard: Rc::clone(&self.shard), flows: Rc::clone(&self.flows) }
+        Voice { shard: Rc::clone(&self.shard), traffic: Rc::clone(&self.traffic) }
     }
 
     /// Ends the link and tells the driver.
@@ -287,20 +288,33 @@ impl Link {
     }
 }
 
+/// What a link's packets meet.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    /// Where they go.
+    pub(crate) flows: LinkFlows<Egress>,
+    /// How many of them may.
+    pub(crate) lease: Lease,
+}
+
 /// A link's packet path.
 pub(crate) struct Voice {
     shard: Rc<Shard>,
-    flows: Rc<RefCell<LinkFlows<Egress>>>,
+    traffic: Rc<RefCell<Traffic>>,
 }
 
 impl Voice {
-    /// One datagram: table, egress, counters.
+    /// One datagram: allowance, table, egress, counters.
     pub(crate) fn forward(&self, datagram: Bytes) {
         if datagram.len() > limits::DATAGRAM_BYTES_MAX {
             return self.shard.counters.discarded(Discard::Malformed);
         }
-        let mut flows = self.flows.borrow_mut();
-        match flows.forward(self.shard.now(), &datagram) {
+        let (mut traffic, now) = (self.traffic.borrow_mut(), self.shard.now());
+        match traffic.lease.take(now, datagram.len()) {
+            Verdict::Passes => {}
+            Verdict::OverBudget => return self.shard.counters.over_budget(),
+        }
+        match traffic.flows.forward(now, &datagram) {
             Ok(egress) => {
                 let length = datagram.len();
                 self.shard.counters.departed(egress.send(datagram), length);

@@ -100,6 +100,7 @@ pub(crate) struct PacketCounters {
     malformed: Cell<u64>,
     no_such_flow: Cell<u64>,
     gate_closed: Cell<u64>,
+    over_budget: Cell<u64>,
     egress_full: Cell<u64>,
     egress_gone: Cell<u64>,
 }
@@ -131,6 +132,11 @@ impl PacketCounters {
         add(counter, 1);
     }
 
+    /// Counts a datagram that its tenant's allowance does not cover.
+    pub(crate) fn over_budget(&self) {
+        add(&self.over_budget, 1);
+    }
+
     /// Moves the numbers to the process's metrics.
     pub(crate) fn flush(&self, metrics: &MediaMetrics) {
         metrics.forwarded.inc_by(self.forwarded.take());
@@ -139,6 +145,7 @@ impl PacketCounters {
             ("malformed", &self.malformed),
             ("no-such-flow", &self.no_such_flow),
             ("gate-closed", &self.gate_closed),
+            ("over-budget", &self.over_budget),
             ("egress-full", &self.egress_full),
             ("egress-gone", &self.egress_gone),
         ];

@@ -15,8 +15,10 @@
 //! - `shard`: the thread, its loop and its commands;
 //! - `webtransport`, `websocket`: one link, from its handshake to its goodbye;
 //! - `link`: what both have in common;
-//! - `steering`: which shard a packet belongs to.
+//! - `steering`: which shard a packet belongs to;
+//! - [`Allowance`]: how much voice a tenant's links may send.
 
+mod allowance;
 mod egress;
 mod handle;
 pub mod limits;
@@ -29,6 +31,7 @@ mod transport;
 mod websocket;
 mod webtransport;
 
+pub use allowance::{Allowance, Allowances};
 pub use handle::{Media, MediaConfig, MediaError, Route};
 pub use link::LinkEvent;
 pub use metrics::MediaMetrics;

@@ -6,13 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::WebSocket;
 use quinn::{Endpoint, Incoming, ServerConfig, VarInt};
 use tandem_switch::exchange::Gate;
 use tandem_switch::id::{FlowId, LinkId};
-use tandem_switch::media::forward::LinkFlows;
 use tandem_switch::media::stats::Reception;
 use tandem_switch::signal::GoodbyeReason;
 use tandem_switch::time::Instant;
@@ -21,8 +21,9 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
+use super::allowance::Allowance;
 use super::egress::Egress;
-use super::link::{Directory, LinkEvent, link_number, within};
+use super::link::{Directory, LinkEvent, Traffic, link_number, within};
 use super::metrics::{MediaMetrics, PacketCounters};
 use super::{limits, websocket, webtransport};
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Unroute { from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception> },
     /// Give the counters of all routes.
     Measure { answer: oneshot::Sender<Vec<(LinkId, FlowId, Reception)>> },
+    /// Let a link draw from its tenant's allowance.
+    Allow { link: LinkId, allowance: Arc<Allowance> },
     /// Serve new connections with this certificate.
     Serve { config: Box<ServerConfig> },
     /// Make a link of a WebSocket.
@@ -46,7 +49,7 @@ pub(crate) enum Command {
 
 /// A link's place in the forwarding table.
 struct Place {
-    flows: Rc<RefCell<LinkFlows<Egress>>>,
+    traffic: Rc<RefCell<Traffic>>,
     /// When the link was lost; its counters are kept for a while.
     lost_at: Option<Instant>,
 }
@@ -101,10 +104,10 @@ impl Shard {
     }
 
     /// Gives a new link its place.
-    pub(crate) fn attach(&self, link: LinkId) -> Rc<RefCell<LinkFlows<Egress>>> {
-        let flows = Rc::default();
-        self.places.borrow_mut().insert(link, Place { flows: Rc::clone(&flows), lost_at: None });
-        flows
+    pub(crate) fn attach(&self, link: LinkId) -> Rc<RefCell<Traffic>> {
+        let traffic = Rc::default();
+        self.places.borrow_mut().insert(link, Place { traffic: Rc::clone(&traffic), lost_at: None });
+        traffic
     }
 
     /// Marks a link as lost; its place stays while there are counters to ask for.
@@ -112,7 +115,7 @@ impl Shard {
         let mut places = self.places.borrow_mut();
         let Some(place) = places.get_mut(&link) else { return };
         place.lost_at = Some(self.now());
-        if place.flows.borrow().is_empty() {
+        if place.traffic.borrow().flows.is_empty() {
             places.remove(&link);
         }
     }
@@ -120,22 +123,28 @@ impl Shard {
     fn route(&self, from: LinkId, flow: FlowId, egress: Egress, gate: Gate) {
         let places = self.places.borrow();
         let Some(place) = places.get(&from).filter(|place| place.lost_at.is_none()) else { return };
-        if let Err(error) = place.flows.borrow_mut().route(flow, egress, gate) {
+        if let Err(error) = place.traffic.borrow_mut().flows.route(flow, egress, gate) {
             tracing::error!(link = from.0, flow = flow.0, %error, "a route could not be made");
+        }
+    }
+
+    fn allow(&self, link: LinkId, allowance: Arc<Allowance>) {
+        if let Some(place) = self.places.borrow().get(&link) {
+            place.traffic.borrow_mut().lease.draw_from(allowance);
         }
     }
 
     fn shut(&self, from: LinkId, flow: FlowId) {
         if let Some(place) = self.places.borrow().get(&from) {
-            place.flows.borrow_mut().gate(flow, Gate::Closed);
+            place.traffic.borrow_mut().flows.gate(flow, Gate::Closed);
         }
     }
 
     fn unroute(&self, from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception>) {
         let mut places = self.places.borrow_mut();
         let Some(place) = places.get(&from) else { return };
-        let reception = place.flows.borrow_mut().unroute(flow);
-        if place.lost_at.is_some() && place.flows.borrow().is_empty() {
+        let reception = place.traffic.borrow_mut().flows.unroute(flow);
+        if place.lost_at.is_some() && place.traffic.borrow().flows.is_empty() {
             places.remove(&from);
         }
         if let Some(reception) = reception {
@@ -147,8 +156,8 @@ impl Shard {
     fn measure(&self) -> Vec<(LinkId, FlowId, Reception)> {
         let places = self.places.borrow();
         let of_link = |(&link, place): (&LinkId, &Place)| {
-            let flows = place.flows.borrow();
-            flows.receptions().map(|(flow, reception)| (link, flow, reception)).collect::<Vec<_>>()
+            let traffic = place.traffic.borrow();
+            traffic.flows.receptions().map(|(flow, reception)| (link, flow, reception)).collect::<Vec<_>>()
         };
         places.iter().flat_map(of_link).collect()
     }
@@ -228,6 +237,7 @@ impl ShardLoop {
             Command::Measure { answer } => {
                 let _ = answer.send(self.shard.measure());
             }
+            Command::Allow { link, allowance } => self.shard.allow(link, allowance),
             Command::Serve { config } => self.endpoint.set_server_config(Some(*config)),
             Command::Adopt { socket } => self.adopt(*socket),
             Command::Stop => {}

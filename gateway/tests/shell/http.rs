@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use tandem::certificate::{Certificate, Source};
 use tandem::config::{Config, Secret, SigningKey, Tenant, Tls};
-use tandem::control::{self, Control, Demo, LiveCall, Phase, Servers, Sources, Status};
+use tandem::control::{
+    self, Control, Demo, LiveCall, Phase, Servers, Sources, Status, TakenBack, TenantStanding, WatchedRollOut,
+};
 use tandem::media::{Media, MediaConfig, MediaMetrics};
 use tandem::telemetry::Metrics;
+use tandem::tenants::model::Usage;
 use tandem::token::Keyring;
 use tandem_switch::id::TenantId;
 use tandem_switch::time::UnixMillis;
@@ -144,8 +147,31 @@ async fn operators_see_health_readiness_metrics_and_calls() {
     assert!(metrics.body.contains("tandem_web_sockets_upgraded_total 0"), "{metrics:?}");
     assert!(metrics.header("content-type").unwrap().starts_with("application/openmetrics-text"));
     let call = LiveCall { call: "c".into(), tenant: "t".into(), state: "talking".into(), seconds: 3 };
-    node.status.send_replace(Status { node: "n".into(), sessions: 2, calls: vec![call] });
-    let expected = serde_json::json!({"node": "n", "sessions": 2, "calls": [{"call": "c", "tenant": "t", "state": "talking", "seconds": 3}]});
+    let budgets = vec![Usage { budget: "calls".into(), limit: 9, used: 1, refused: 4 }];
+    let watched = vec![WatchedRollOut { version: "main@2".into(), percent: 10 }];
+    let tenant =
+        TenantStanding { tenant: "t".into(), calls: 1, sessions: 2, invocations: 3, failures: 1, budgets, watched };
+    let taken = TakenBack { at: 5, tenant: "t".into(), version: "main@1".into(), paused: false };
+    node.status.send_replace(Status {
+        node: "n".into(),
+        sessions: 2,
+        calls: vec![call],
+        tenants: vec![tenant],
+        tenants_more: 7,
+        taken_back: vec![taken],
+    });
+    let expected = serde_json::json!({
+        "node": "n",
+        "sessions": 2,
+        "calls": [{"call": "c", "tenant": "t", "state": "talking", "seconds": 3}],
+        "tenants": [{
+            "tenant": "t", "calls": 1, "sessions": 2, "invocations": 3, "failures": 1,
+            "budgets": [{"budget": "calls", "limit": 9, "used": 1, "refused": 4}],
+            "watched": [{"version": "main@2", "percent": 10}],
+        }],
+        "tenants-more": 7,
+        "taken-back": [{"at": 5, "tenant": "t", "version": "main@1", "paused": false}],
+    });
     assert_eq!(node.ops("/status.json").await.json(), expected);
     node.stop().await;
 }

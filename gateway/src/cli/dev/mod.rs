@@ -13,6 +13,7 @@ use tandem_switch::id::{TenantId, UserId};
 use crate::config::{self, Config, Secret};
 use crate::control::Demo;
 use crate::gateway::{Gateway, Options};
+use crate::outgoing::webhook::Webhook;
 use crate::store::create_private;
 use crate::telemetry;
 use source::FunctionSource;
@@ -27,11 +28,15 @@ Examples:
   tandem dev                                          every call rings whom it dials
   tandem dev --function functions/front-desk          a Rust crate: built now, and again at every change
   tandem dev --function router.wasm                   a component: loaded now, and again when it changes
+  tandem dev --router http://127.0.0.1:3000           a running `spin up`, or any server that answers with plans
   tandem dev --user alice --user bob --user carol")]
 pub struct DevArgs {
     /// The routing function: the folder of a Rust crate, or a component file.
     #[arg(long, value_name = "PATH")]
     pub function: Option<PathBuf>,
+    /// A server that routes the calls: each question is posted there as JSON, and the answer is a plan as JSON.
+    #[arg(long, value_name = "URL", conflicts_with = "function")]
+    pub router: Option<String>,
     /// TCP address of the softphone page; loopback only.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
@@ -86,7 +91,8 @@ pub(super) async fn start(args: &DevArgs) -> anyhow::Result<Gateway> {
     telemetry::init(&config.log)?;
     let users = config.tenant[0].users.iter().map(|user| (user.name.clone(), user.display_name.clone())).collect();
     let demo = Demo { tenant: TenantId::new(TENANT)?, users };
-    Gateway::start(config, Options { demo: Some(demo) }).await
+    let router = args.router.as_deref().map(Webhook::new).transpose().context("--router")?;
+    Gateway::start(config, Options { demo: Some(demo), router }).await
 }
 
 fn configuration(args: &DevArgs) -> anyhow::Result<Config> {
@@ -147,9 +153,14 @@ pub(super) fn announce(gateway: &Gateway, args: &DevArgs) {
     for user in &args.users {
         println!("  {user:<8} http://localhost:{}/?user={user}", page.port());
     }
-    match &args.function {
-        Some(path) => println!("\nCalls are routed by {}; save a change and the next call runs it.", path.display()),
-        None => println!("\nCalls ring whom they dial; give --function PATH to route them with your own function."),
+    match (&args.function, &args.router) {
+        (Some(path), _) => {
+            println!("\nCalls are routed by {}; save a change and the next call runs it.", path.display())
+        }
+        (None, Some(url)) => println!("\nCalls are routed by {url}; what goes wrong there is shown here."),
+        (None, None) => {
+            println!("\nCalls ring whom they dial; give --function PATH to route them with your own function.");
+        }
     }
     println!(
         "What goes on, live: http://{}/   Records: tandem records --data-dir {}",

@@ -96,6 +96,7 @@ async fn serve(args: TriggerArgs) -> anyhow::Result<()> {
     let folder = variable("SPIN_LOCAL_APP_DIR").unwrap_or_else(|| ".".to_owned());
     let args = DevArgs {
         function: Some(function.source.clone()),
+        router: None,
         listen: args.voice_listen,
         media: args.voice_media,
         ops: args.voice_ops,
