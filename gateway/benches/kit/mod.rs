@@ -12,13 +12,13 @@ const TARGET: &str = "wasm32-wasip2";
 const GUESTS: [&str; 2] = ["front-desk", "misbehaving"];
 
 /// Whether this is only a look whether the benchmark works: with `--test`, or without the `--bench` that `cargo bench` passes.
-pub fn smoke() -> bool {
+pub(crate) fn smoke() -> bool {
     let has = |word: &str| std::env::args().any(|argument| argument == word);
     has("--test") || !has("--bench")
 }
 
 /// The bytes of a guest component. The first call builds all of them.
-pub fn guest(name: &str) -> Vec<u8> {
+pub(crate) fn guest(name: &str) -> Vec<u8> {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let file = BUILT.get_or_init(build).join(format!("{}.wasm", name.replace('-', "_")));
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -37,7 +37,7 @@ fn build() -> PathBuf {
 }
 
 /// Carol calls somebody, on Monday, 2 November 2026, 12:00 UTC.
-pub fn call(to: &str) -> Context {
+pub(crate) fn call(to: &str) -> Context {
     let monday_noon = UnixMillis(1_793_620_800_000);
     Context {
         call: "00000000000000000000000001".into(),
@@ -55,12 +55,12 @@ pub fn call(to: &str) -> Context {
 }
 
 /// Of so many of a hundred times, the longest.
-pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
 /// Prints p50 and p99 of some times; gives p99.
-pub fn report(what: &str, mut took: Vec<Duration>) -> Duration {
+pub(crate) fn report(what: &str, mut took: Vec<Duration>) -> Duration {
     took.sort();
     let [p50, p99] = [50, 99].map(|percent| percentile(&took, percent));
     let micros = |time: Duration| time.as_secs_f64() * 1e6;

@@ -49,6 +49,3 @@ pub(crate) fn record(function: &str, version: VersionNumber) -> InvocationRecord
         memory_bytes: 1 << 20,
     }
 }
-
-/// As long as a test waits for what happens at once on any machine.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
