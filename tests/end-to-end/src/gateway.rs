@@ -21,6 +21,9 @@ use url::Url;
 use crate::PATIENCE;
 use crate::token::{OTHER_SECRET, OTHER_TENANT, SECRET, TENANT};
 
+/// How long a gateway may take to start: it compiles its function first, which for one with Python inside takes ten seconds of processor time.
+const START_PATIENCE: Duration = Duration::from_secs(90);
+
 /// How often a condition is looked at that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -273,7 +276,7 @@ async fn spawn(binary: &Path, folder: &Path, log: &Arc<Mutex<String>>) -> anyhow
         .with_context(|| format!("cannot start {}", binary.display()))?;
     let stderr = process.stderr.take().context("the gateway has no stderr")?;
     let log_reader = tokio::spawn(read_log(BufReader::new(stderr), log.clone()));
-    match timeout(PATIENCE, ready(&mut process, &folder.join("data"))).await {
+    match timeout(START_PATIENCE, ready(&mut process, &folder.join("data"))).await {
         Ok(Ok(ports)) => Ok((process, ports, log_reader)),
         failed => {
             let why = failed.map_or_else(|_| "it takes too long".to_owned(), |outcome| format!("{outcome:?}"));
