@@ -341,12 +341,16 @@ fn operator_token(config: &Config) -> anyhow::Result<Secret> {
     Ok(Secret::new(token))
 }
 
+/// Writes a file that only this user may read. It is there whole or not at all, wherever the process is killed.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let unfinished = path.with_extension("new");
+    let _ = std::fs::remove_file(&unfinished);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    std::fs::rename(&unfinished, path)
 }
 
 /// Which private addresses functions' HTTP requests may reach.

@@ -8,7 +8,10 @@ use super::remote::{Client, ConnectionArgs, RemoteError};
 use super::replay::plan_line;
 use crate::tenants::model::{InvocationRecord, Page};
 
-/// How often `logs --follow` looks for more.
+/// How long the gateway is asked to wait for something new, seconds. An idle `logs --follow` asks three times a minute.
+const WAIT_SECONDS: u64 = 20;
+
+/// How long `logs --follow` takes for one question at least: whatever the gateway answers, it is not asked more often.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// How many invocations `logs --follow` takes at once; when there are more, it asks again at once.
@@ -186,25 +189,32 @@ fn printable_lines(text: &str) -> String {
 pub(super) async fn logs(args: LogsArgs) -> anyhow::Result<()> {
     let client = Client::new(args.connection.connection()?)?;
     let path = client.path("/invocations").await?;
-    let mut records: Vec<InvocationRecord> = client.list(&path, &args.which.query(), args.limit).await?;
+    // One at least: what comes later is newer than it.
+    let mut records: Vec<InvocationRecord> = client.list(&path, &args.which.query(), args.limit.max(1)).await?;
+    let mut last = records.first().map_or(0, |record| record.id);
+    records.truncate(args.limit);
     // The newest come first, but a log is read downwards.
     records.reverse();
-    let mut last = records.last().map_or(0, |record| record.id);
     let mut printer = Printer { json: args.format.json, paint: Paint::of_stdout() };
     printer.print(&records)?;
     while args.follow {
+        let asked = tokio::time::Instant::now();
         let mut query = args.which.query();
-        query.extend([("after", last.to_string()), ("limit", FOLLOWED_MAX.to_string())]);
+        query.extend([
+            ("after", last.to_string()),
+            ("wait", WAIT_SECONDS.to_string()),
+            ("limit", FOLLOWED_MAX.to_string()),
+        ]);
         let page: Result<Page<InvocationRecord>, RemoteError> = client.get(&path, &query).await;
         let page = match page {
             // A node that is being restarted is waited for.
-            Err(RemoteError::Unreachable { .. }) => Page { items: Vec::new(), next: None },
+            Err(error) if error.is_passing() => Page { items: Vec::new(), next: None },
             page => page?,
         };
         printer.print(&page.items)?;
         last = page.items.last().map_or(last, |record| record.id);
         if page.items.len() < FOLLOWED_MAX {
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep_until(asked + LOOK_AGAIN).await;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
+use tandem_switch::id::BadName;
 
 /// What went wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +76,9 @@ pub enum StoreError {
         /// Why.
         error: serde_json::Error,
     },
+    /// A name in it is none: it was damaged.
+    #[error("a name in the store cannot be read: {0}")]
+    BadName(#[from] BadName),
     /// The store has been closed.
     #[error("the store has been closed")]
     Closed,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use tandem_switch::binding::Pattern;
 use tandem_switch::id::{FunctionId, TenantId};
 
-use super::change::Change;
+use super::change::{Change, kept};
 use super::model::{Actor, Binding};
 use super::publish::Effect;
 use super::{Result, TenantError, Tenants, functions, settings};
@@ -90,9 +90,7 @@ pub(super) fn all(connection: &Connection, tenant: &TenantId) -> Result<Vec<Bind
     let mut bindings = Vec::new();
     for row in rows {
         let (pattern, function) = row?;
-        let function =
-            FunctionId::new(&function).map_err(|error| TenantError::invalid("function", error.to_string()))?;
-        bindings.push(Binding { pattern, function });
+        bindings.push(Binding { pattern, function: kept(FunctionId::new(&function))? });
     }
     Ok(bindings)
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tandem_switch::id::TenantId;
+use tandem_switch::id::{BadName, TenantId};
 use tandem_switch::time::UnixMillis;
 use tokio::sync::OwnedMutexGuard;
 
@@ -17,8 +17,12 @@ use super::{Result, TenantError, Tenants, settings};
 use crate::clock::unix_now;
 use crate::store::StoreError;
 
-/// Most lines of the audit log; the oldest go. A million changes are years of work for people, and some hundred MiB.
-const AUDIT_LINES_MAX: i64 = 1_000_000;
+/// Most lines of the audit log for one tenant, and some: its oldest go. They are years of work for people, and some ten MiB. Each tenant has
+/// its own, so that none can push what others did out of the log.
+const AUDIT_LINES_MAX: i64 = 100_000;
+
+/// After how many lines (of all tenants) the log of whoever writes the next is cut: looking for its oldest takes milliseconds.
+const AUDIT_CUT_EVERY: i64 = 64;
 
 /// Most locks of tenants that are kept without being in use.
 const IDLE_TURNS_MAX: usize = 1024;
@@ -116,10 +120,15 @@ impl Tenants {
             })
             .await?;
         if !unchanged {
-            self.publish(&tenant, effect).await?;
+            self.publish(&tenant, effect).await.map_err(|error| TenantError::NotAtWork(error.into()))?;
         }
         Ok(value)
     }
+}
+
+/// A name that the store has. One that is none was damaged there: that is nobody's mistake who asks.
+pub(super) fn kept<T>(name: std::result::Result<T, BadName>) -> Result<T> {
+    name.map_err(|error| TenantError::Store(StoreError::BadName(error)))
 }
 
 /// Runs work that must not stop half-way.
@@ -139,15 +148,25 @@ fn audit(
     let insert = "INSERT INTO audit (at, actor, tenant, action, target, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let at = millis(unix_now());
     connection.prepare_cached(insert)?.execute(params![at, actor, tenant.as_str(), action, target, detail])?;
-    let oldest = connection.last_insert_rowid() - AUDIT_LINES_MAX;
-    connection.prepare_cached("DELETE FROM audit WHERE id <= ?1")?.execute([oldest]).map(drop)
+    if connection.last_insert_rowid() % AUDIT_CUT_EVERY == 0 {
+        cut_audit(connection, tenant, AUDIT_LINES_MAX)?;
+    }
+    Ok(())
+}
+
+/// Forgets a tenant's lines but for the newest.
+fn cut_audit(connection: &Connection, tenant: &TenantId, lines: i64) -> rusqlite::Result<()> {
+    let delete = "DELETE FROM audit WHERE tenant = ?1 AND id <=
+        (SELECT id FROM audit WHERE tenant = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
+    connection.prepare_cached(delete)?.execute(params![tenant.as_str(), lines]).map(drop)
 }
 
 /// The tenant, when its configuration is not the file's.
 pub(super) fn free(connection: &Connection, tenant: &TenantId, what: &str) -> Result<Tenant> {
     let found = settings::find(connection, tenant)?;
     if found.declared {
-        return Err(TenantError::Declared(format!("{what} of tenant {tenant}")));
+        let what = format!("{what} of tenant {tenant} are set in the node's configuration file; change them there");
+        return Err(TenantError::Declared(what));
     }
     Ok(found)
 }
@@ -194,4 +213,29 @@ pub(super) fn bounded(limit: usize) -> usize {
 pub(super) fn number(cursor: Option<&str>) -> Result<i64> {
     let wrong = || TenantError::invalid("cursor", "is none of this list; give what `next` of the page before said");
     cursor.map_or(Ok(i64::MAX), |cursor| cursor.parse().map_err(|_| wrong()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_s_audit_log_is_cut_and_no_other_s() {
+        let connection = Connection::open_in_memory().unwrap();
+        let table = "CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, actor TEXT, tenant TEXT, action TEXT, target TEXT, detail TEXT)";
+        connection.execute_batch(table).unwrap();
+        let (busy, quiet) = (TenantId::new("busy").unwrap(), TenantId::new("quiet").unwrap());
+        audit(&connection, "operator", &quiet, "tenant.create", "quiet", "").unwrap();
+        for _ in 0..10 {
+            audit(&connection, "token 1", &busy, "kv.put", "s/k", "").unwrap();
+        }
+        cut_audit(&connection, &busy, 3).unwrap();
+        cut_audit(&connection, &quiet, 3).unwrap();
+        let ids = |tenant: &TenantId| {
+            let mut statement = connection.prepare("SELECT id FROM audit WHERE tenant = ?1 ORDER BY id").unwrap();
+            let rows = statement.query_map([tenant.as_str()], |row| row.get::<_, i64>(0)).unwrap();
+            rows.collect::<rusqlite::Result<Vec<_>>>().unwrap()
+        };
+        assert_eq!((ids(&busy), ids(&quiet)), (vec![9, 10, 11], vec![1]));
+    }
 }

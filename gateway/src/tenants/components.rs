@@ -12,7 +12,7 @@ use super::model::Actor;
 use super::publish::Effect;
 use super::{Result, TenantError, Tenants, settings};
 use crate::clock::unix_now;
-use crate::store::{ComponentError, StoreError};
+use crate::store::{ComponentError, Components, StoreError};
 
 /// Most uploaded components of a tenant that are in no version; the oldest go. An upload becomes a version in the next request, usually.
 const UNUSED_MAX: usize = 8;
@@ -99,13 +99,21 @@ impl Tenants {
             self.make(change, insert).await?
         };
         let key = (tenant.clone(), digest);
-        let was_loaded = {
-            let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            loaded.insert(key.clone(), function).is_some()
-        };
-        self.forget_files(tenant, dropped).await?;
+        let was_loaded = self.hold(key.clone(), function);
+        self.forget_files(tenant, dropped).await;
         // A version whose file was damaged is whole again.
-        if !was_loaded && self.is_deployed(&key).await? { self.publish_routing(tenant).await } else { Ok(()) }
+        let work = async {
+            if !was_loaded && self.is_deployed(&key).await? { self.publish_routing(tenant).await } else { Ok(()) }
+        };
+        work.await.map_err(|error| TenantError::NotAtWork(error.into()))
+    }
+
+    /// Holds a function ready, and lets go of the tenant's others that nobody but this map holds: those that answer calls, the driver
+    /// holds too. So what a tenant uploads and never deploys takes memory once. Says whether it was held before.
+    fn hold(&self, key: (TenantId, String), function: Arc<Function>) -> bool {
+        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|held, function| held.0 != key.0 || *held == key || Arc::strong_count(function) > 1);
+        loaded.insert(key, function).is_some()
     }
 
     async fn is_deployed(&self, (tenant, digest): &(TenantId, String)) -> Result<bool> {
@@ -136,8 +144,7 @@ impl Tenants {
         let name = digest.to_owned();
         let loaded = tokio::task::spawn_blocking(move || Ok(host.load(&components.read(&name).map_err(unusable)?)?));
         let loaded = loaded.await.unwrap_or(Err(TenantError::Stopping))?;
-        let mut all = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(key, Arc::clone(&loaded));
+        self.hold(key, Arc::clone(&loaded));
         Ok(loaded)
     }
 
@@ -148,34 +155,42 @@ impl Tenants {
     }
 
     /// Removes the files of components that a tenant no longer has, unless another has them.
-    pub(super) async fn forget_files(&self, tenant: &TenantId, digests: Vec<String>) -> Result<()> {
+    /// The change is made by then: what fails is told in the log, and the next start removes what is left.
+    pub(super) async fn forget_files(&self, tenant: &TenantId, digests: Vec<String>) {
         if digests.is_empty() {
-            return Ok(());
+            return;
         }
         {
             let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
             loaded.retain(|(whose, digest), _| whose != tenant || !digests.contains(digest));
         }
-        let _files = self.shared.files.lock().await;
-        let used = self.read(used_digests).await?;
-        let components = self.shared.components.clone();
-        on_disk(move || {
+        self.remove_files(move |components, used| {
             digests.iter().filter(|digest| !used.contains(*digest)).for_each(|digest| components.remove(digest));
-            Ok(())
         })
-        .await
+        .await;
     }
 
     /// Removes what interrupted uploads left behind, and what nobody has any more.
-    pub(super) async fn tidy_components(&self) -> Result<()> {
+    pub(super) async fn tidy_components(&self) {
+        self.remove_files(|components, used| components.tidy(used)).await;
+    }
+
+    async fn remove_files(&self, remove: impl FnOnce(&Components, &HashSet<String>) + Send + 'static) {
         let _files = self.shared.files.lock().await;
-        let used = self.read(used_digests).await?;
         let components = self.shared.components.clone();
-        on_disk(move || {
-            components.tidy(&used);
-            Ok(())
-        })
-        .await
+        let removed = match self.read(used_digests).await {
+            Ok(used) => {
+                on_disk(move || {
+                    remove(&components, &used);
+                    Ok(())
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%error, "components that nobody uses stay on disk until the next start");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::store::StoreError;
 
 use super::model::Revision;
 
-/// Why it is refused; nothing has changed.
+/// Why it is refused. Nothing has changed, but for [`TenantError::NotAtWork`], which says so.
 #[derive(Debug, thiserror::Error)]
 pub enum TenantError {
     /// No such thing.
@@ -45,7 +45,7 @@ pub enum TenantError {
         found: Revision,
     },
     /// The node's configuration file declares it.
-    #[error("{0} is set in the node's configuration file; change it there")]
+    #[error("{0}")]
     Declared(String),
     /// A budget is used up.
     #[error("the limit of {limit} {budget} is reached{hint}")]
@@ -74,6 +74,11 @@ pub enum TenantError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The change is kept, and the node could not put it to work.
+    #[error(
+        "the change is kept but not at work yet ({0}); it is with the tenant's next change, or when the node starts again"
+    )]
+    NotAtWork(Box<TenantError>),
     /// The node is stopping.
     #[error("the node is stopping; try again on another, or later")]
     Stopping,

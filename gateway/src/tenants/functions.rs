@@ -97,7 +97,7 @@ impl Tenants {
             meters.functions.refuse();
         }
         let (version, gone) = made?;
-        self.forget_files(tenant, gone).await?;
+        self.forget_files(tenant, gone).await;
         Ok(version)
     }
 
@@ -176,7 +176,8 @@ impl Tenants {
                 components::forget_if_unused(connection, &whose, digests)
             })
             .await?;
-        self.forget_files(tenant, gone).await
+        self.forget_files(tenant, gone).await;
+        Ok(())
     }
 }
 

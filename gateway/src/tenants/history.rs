@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use tandem_switch::id::TenantId;
 use tandem_switch::time::UnixMillis;
 
-use super::change::{bounded, number, page};
+use super::change::{bounded, kept, number, page};
 use super::model::{AuditEntry, InvocationFilter, InvocationRecord, Page};
 use super::{Result, TenantError, Tenants};
 
@@ -62,8 +62,7 @@ impl Tenants {
                     id: row.get::<_, i64>(0)?.unsigned_abs(),
                     at: UnixMillis(row.get::<_, i64>(1)?.unsigned_abs()),
                     actor: row.get(2)?,
-                    tenant: TenantId::new(&tenant)
-                        .map_err(|error| TenantError::invalid("tenant", error.to_string()))?,
+                    tenant: kept(TenantId::new(&tenant))?,
                     action: row.get(4)?,
                     target: row.get(5)?,
                     detail: row.get(6)?,

@@ -95,7 +95,7 @@ impl Tenants {
         let (files, turns, loaded) = Default::default();
         let shared = Shared { parts, kv, invocations, components, files, turns, loaded };
         let tenants = Self { shared: Arc::new(shared) };
-        tenants.tidy_components().await?;
+        tenants.tidy_components().await;
         tenants.publish_keys().await?;
         Ok(tenants)
     }

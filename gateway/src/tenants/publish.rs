@@ -9,6 +9,7 @@ use tandem_switch::exchange::{DefaultPlan, TenantSettings};
 use tandem_switch::id::{FunctionId, TenantId};
 use tokio::sync::oneshot;
 
+use super::change::kept;
 use super::model::{self, Binding, Function, Settings, Variables, VersionNumber, VersionState};
 use super::{Result, TenantError, Tenants, bindings, functions, keys, rollouts, settings, users, variables};
 use crate::calls::driver::Command;
@@ -89,6 +90,8 @@ impl Tenants {
                 self.publish_routing(tenant).await
             }
             Effect::Everything => {
+                // Those of an earlier tenant of this name, when the node was killed while it was deleted, are not for the new one.
+                self.shared.invocations.forget(tenant).await;
                 self.publish_settings(tenant).await?;
                 self.publish_routing(tenant).await?;
                 // Keys last: nobody is let in before the rules are known.
@@ -103,7 +106,8 @@ impl Tenants {
                 parts.meters.forget(tenant);
                 self.shared.invocations.forget(tenant).await;
                 self.retain_loaded(tenant, &[]);
-                self.tidy_components().await
+                self.tidy_components().await;
+                Ok(())
             }
         }
     }
@@ -205,7 +209,7 @@ impl Tenants {
 fn names(connection: &Connection) -> Result<Vec<TenantId>> {
     let mut statement = connection.prepare_cached("SELECT name FROM tenant ORDER BY name")?;
     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
-    rows.map(|name| TenantId::new(&name?).map_err(|error| TenantError::invalid("tenant", error.to_string()))).collect()
+    rows.map(|name| kept(TenantId::new(&name?))).collect()
 }
 
 fn stored(connection: &Connection, tenant: &TenantId) -> Result<Stored> {

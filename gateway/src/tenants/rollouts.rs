@@ -270,9 +270,15 @@ fn live_before(
     function: &Function,
     others: &[VersionNumber],
 ) -> Result<Option<VersionNumber>> {
+    let mut taken_back = Vec::new();
     for deployment in newest(connection, tenant, Some(&function.name), i64::MAX, DEPLOYMENTS_MAX)? {
         let number = deployment.version;
-        if deployment.percent < 100 || others.contains(&number) {
+        // Of a version that somebody took back, that much is known.
+        if deployment.percent < 100 || others.contains(&number) || taken_back.contains(&number) {
+            continue;
+        }
+        if deployment.state == DeploymentState::RolledBack {
+            taken_back.push(number);
             continue;
         }
         match version(connection, tenant, &function.name, number) {

@@ -8,7 +8,7 @@ use tandem_switch::id::TenantId;
 use tandem_switch::limits::{RING_TIMEOUT_MAX, RING_TIMEOUT_MIN};
 use tandem_switch::time::UnixMillis;
 
-use super::change::{Change, bounded, expect, free, json, millis, page, parsed};
+use super::change::{Change, bounded, expect, free, json, kept, millis, page, parsed};
 use super::model::{Actor, DefaultPlan, Limits, Page, Revision, Settings, Tenant, Usage};
 use super::publish::Effect;
 use super::{Result, TenantError, Tenants};
@@ -58,14 +58,18 @@ impl Tenants {
         check(&settings)?;
         let change = Change::new(actor, &tenant, "tenant.create", &tenant, Effect::Everything);
         self.change(change, move |connection, _line| {
-            if find(connection, &tenant).is_ok() {
-                return Err(TenantError::Exists { kind: "tenant", name: tenant.to_string() });
+            match find(connection, &tenant) {
+                Err(TenantError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Err(TenantError::Exists { kind: "tenant", name: tenant.to_string() }),
             }
             let count: i64 = connection.query_row("SELECT count(*) FROM tenant", [], |row| row.get(0))?;
             if count.unsigned_abs() >= TENANTS_MAX {
                 return Err(TenantError::OverLimit { budget: "tenants", limit: TENANTS_MAX, hint: "" });
             }
             let made = Tenant { name: tenant, settings, declared: false, created_at: unix_now(), revision: 1 };
+            // What a call kept that outlived an earlier tenant of this name is not for the new one.
+            kv_forget(connection, &made.name)?;
             put(connection, &made)?;
             Ok(made)
         })
@@ -105,7 +109,12 @@ impl Tenants {
         let change = Change::new(actor, tenant, "tenant.delete", tenant, Effect::Gone);
         let tenant = tenant.clone();
         self.change(change, move |connection, _line| {
-            let before = free(connection, &tenant, "the existence")?;
+            let before = find(connection, &tenant)?;
+            if before.declared {
+                let right = "take it out there and start the node again, then delete it here";
+                let what = format!("tenant {tenant} is declared in the node's configuration file; {right}");
+                return Err(TenantError::Declared(what));
+            }
             expect(expected, before.revision)?;
             kv_forget(connection, &tenant)?;
             connection.execute("DELETE FROM tenant WHERE name = ?1", [tenant.as_str()])?;
@@ -184,7 +193,7 @@ fn tenant(row: &Row<'_>) -> Result<Tenant> {
     let name: String = row.get(0)?;
     Ok(Tenant {
         settings: parsed(&format!("of tenant {name}"), &row.get::<_, String>(1)?)?,
-        name: TenantId::new(&name).map_err(|error| TenantError::invalid("tenant", error.to_string()))?,
+        name: kept(TenantId::new(&name))?,
         declared: row.get(2)?,
         created_at: UnixMillis(row.get::<_, i64>(3)?.unsigned_abs()),
         revision: row.get::<_, i64>(4)?.unsigned_abs(),

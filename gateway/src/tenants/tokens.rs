@@ -46,7 +46,7 @@ impl Tenants {
         .await
     }
 
-    /// Makes a control token; the secret is the token itself, shown this once. Nobody grants more than they may.
+    /// Makes a control token; the secret is the token itself, shown this once. Nobody grants more than they may, nor for longer.
     ///
     /// # Errors
     /// Says what was wrong; then nothing has changed.
@@ -56,7 +56,7 @@ impl Tenants {
         let secret = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()));
         let hash = hash(&secret);
         let change = Change::new(actor, tenant, "token.create", &id, Effect::Nothing);
-        let tenant = tenant.clone();
+        let (tenant, maker) = (tenant.clone(), actor.clone());
         let made = self
             .change(change, move |connection, line| {
                 settings::find(connection, &tenant)?;
@@ -68,6 +68,7 @@ impl Tenants {
                 }
                 let NewToken { name, scopes, seconds } = token;
                 let expires_at = seconds.map(|seconds| UnixMillis(now.0 + seconds * 1000));
+                outlives_no_maker(connection, &maker, expires_at)?;
                 let token = Token { id, name, scopes, created_at: now, expires_at };
                 line.detail = json(&token.scopes)?;
                 let insert = "INSERT INTO token (id, tenant, hash, body) VALUES (?1, ?2, ?3, ?4)";
@@ -146,6 +147,21 @@ fn check(actor: &Actor, token: &NewToken) -> Result<()> {
             }
         }
         Actor::Token { .. } | Actor::Operator | Actor::Gateway => Ok(()),
+    }
+}
+
+/// Who has a token that ends makes none that ends later.
+fn outlives_no_maker(connection: &Connection, maker: &Actor, expires_at: Option<UnixMillis>) -> Result<()> {
+    let Actor::Token { tenant, id, .. } = maker else { return Ok(()) };
+    let own = all(connection, tenant)?.into_iter().find(|token| token.id == *id);
+    let own = own.ok_or_else(|| TenantError::not_found("control token", id))?;
+    match own.expires_at {
+        Some(end) if expires_at.is_none_or(|at| at > end) => {
+            let left = end.0.saturating_sub(unix_now().0) / 1000;
+            let what = format!("must be at most {left}: the token that makes this one ends then");
+            Err(TenantError::invalid("seconds", what))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 use tandem_switch::id::{TenantId, UserId};
 
-use super::change::{Change, bounded, free, page};
+use super::change::{Change, bounded, free, kept, page};
 use super::model::{Actor, Page, User};
 use super::publish::Effect;
 use super::{Result, TenantError, Tenants, settings};
@@ -103,8 +103,7 @@ fn select(
     let mut users = Vec::new();
     for row in rows {
         let (name, display_name) = row?;
-        let name = UserId::new(&name).map_err(|error| TenantError::invalid("user", error.to_string()))?;
-        users.push((name, display_name));
+        users.push((kept(UserId::new(&name))?, display_name));
     }
     Ok(users)
 }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::change::{Change, Line};
 use super::functions::{find, put_version, version};
-use super::model::{Actor, DeploymentState, VersionNumber, VersionState};
+use super::model::{Actor, Deployment, DeploymentState, VersionNumber, VersionState};
 use super::publish::Effect;
 use super::rollouts::{of_version, put_deployment, take_back};
 use super::{Result, TenantError, Tenants};
@@ -88,19 +88,24 @@ fn judge(
             match take_back(connection, tenant, &mut function, why) {
                 Ok(_) => {}
                 // Nothing is left to go back to, so it is asked no more.
-                Err(TenantError::Conflict(_)) => judged.state = VersionState::Paused,
+                Err(TenantError::Conflict(_)) => {
+                    judged.state = VersionState::Paused;
+                    end(connection, tenant, running, why)?;
+                }
                 Err(error) => return Err(error),
             }
         }
         Finding::RolledBack => {}
-        Finding::Paused => {
-            if let Some(mut ended) = running {
-                ended.state = DeploymentState::RolledBack;
-                ended.reason = Some(why.to_owned());
-                ended.ended_at = Some(unix_now());
-                put_deployment(connection, tenant, &ended)?;
-            }
-        }
+        Finding::Paused => end(connection, tenant, running, why)?,
     }
     put_version(connection, tenant, name, &judged)
+}
+
+/// Ends a roll-out that failed, when there is one.
+fn end(connection: &Connection, tenant: &TenantId, running: Option<Deployment>, why: &str) -> Result<()> {
+    let Some(mut ended) = running else { return Ok(()) };
+    ended.state = DeploymentState::RolledBack;
+    ended.reason = Some(why.to_owned());
+    ended.ended_at = Some(unix_now());
+    put_deployment(connection, tenant, &ended)
 }

@@ -10,4 +10,5 @@ mod functions;
 mod http;
 mod store;
 mod tenants;
+mod tenants_rules;
 mod token;

@@ -15,28 +15,28 @@ use tandem_host::{Digest, Host, HostConfig};
 use tandem_switch::id::{FunctionId, TenantId, UserId};
 use tokio::sync::mpsc;
 
-const OPERATOR: &Actor = &Actor::Operator;
+pub(crate) const OPERATOR: &Actor = &Actor::Operator;
 
-fn acme() -> TenantId {
+pub(crate) fn acme() -> TenantId {
     TenantId::new("acme").unwrap()
 }
 
-fn main_function() -> FunctionId {
+pub(crate) fn main_function() -> FunctionId {
     FunctionId::new("main").unwrap()
 }
 
 /// What the call driver would have been told last.
-type Told = Arc<Mutex<Option<Routing>>>;
+pub(crate) type Told = Arc<Mutex<Option<Routing>>>;
 
-struct Node {
-    tenants: Tenants,
-    store: Store,
+pub(crate) struct Node {
+    pub(crate) tenants: Tenants,
+    pub(crate) store: Store,
     keyring: Arc<Keyring>,
     told: Told,
 }
 
 impl Node {
-    async fn start(directory: &Path) -> Self {
+    pub(crate) async fn start(directory: &Path) -> Self {
         static HOST: OnceLock<Arc<Host>> = OnceLock::new();
         let host = Arc::clone(HOST.get_or_init(|| Arc::new(Host::new(HostConfig::default()).unwrap())));
         let store = Store::open(directory).unwrap();
@@ -51,20 +51,20 @@ impl Node {
         Self { tenants: Tenants::open(parts).await.unwrap(), store, keyring, told }
     }
 
-    async fn with_acme(directory: &Path) -> Self {
+    pub(crate) async fn with_acme(directory: &Path) -> Self {
         let node = Self::start(directory).await;
         node.tenants.create_tenant(OPERATOR, acme(), Settings::default()).await.unwrap();
         node
     }
 
-    async fn restart(self, directory: &Path) -> Self {
+    pub(crate) async fn restart(self, directory: &Path) -> Self {
         self.tenants.invocation_log().clone().close().await;
         self.store.close().await.unwrap();
         Self::start(directory).await
     }
 
     /// A component becomes a version; gives its number.
-    async fn version(&self, mark: u8) -> VersionNumber {
+    pub(crate) async fn version(&self, mark: u8) -> VersionNumber {
         let component = component(mark);
         let digest = Digest::of(&component).to_string();
         self.tenants.put_component(OPERATOR, &acme(), &digest, component.into()).await.unwrap();
@@ -72,23 +72,23 @@ impl Node {
         self.tenants.create_version(OPERATOR, &acme(), &main_function(), new).await.unwrap().number
     }
 
-    async fn deploy(&self, version: VersionNumber, percent: Option<u8>) -> Result<Deployment, TenantError> {
+    pub(crate) async fn deploy(&self, version: VersionNumber, percent: Option<u8>) -> Result<Deployment, TenantError> {
         let new = NewDeployment { version, percent, rollback: RollbackRule::default() };
         self.tenants.deploy(OPERATOR, &acme(), &main_function(), None, new).await
     }
 
-    async fn function(&self) -> (Option<VersionNumber>, Option<VersionNumber>, Option<VersionNumber>) {
+    pub(crate) async fn function(&self) -> (Option<VersionNumber>, Option<VersionNumber>, Option<VersionNumber>) {
         let function = self.tenants.function(&acme(), &main_function()).await.unwrap();
         (function.live, function.canary.map(|canary| canary.version), function.last_good)
     }
 
     /// The version that the driver was told to put on all calls.
-    fn live(&self) -> Option<VersionNumber> {
+    pub(crate) fn live(&self) -> Option<VersionNumber> {
         let told = self.told.lock().unwrap();
         told.as_ref()?.functions.get(&main_function())?.live.as_ref().map(|version| version.number)
     }
 
-    async fn found(&self, version: VersionNumber, finding: Finding) {
+    pub(crate) async fn found(&self, version: VersionNumber, finding: Finding) {
         let (verdicts, found) = mpsc::channel(1);
         let verdict = Verdict { tenant: acme(), function: main_function(), version, finding, why: "5 of 5".into() };
         verdicts.send(verdict).await.unwrap();
@@ -114,7 +114,7 @@ async fn obey(mut orders: mpsc::Receiver<Order>, told: Told) {
 }
 
 /// A routing function; those with another mark do the same and have another digest.
-fn component(mark: u8) -> Vec<u8> {
+pub(crate) fn component(mark: u8) -> Vec<u8> {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     let mut bytes = BUILT.get_or_init(build).clone();
     // A custom section: its id, its length, the length of its name, its name, what it holds.

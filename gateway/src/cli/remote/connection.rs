@@ -94,8 +94,12 @@ impl ConnectionArgs {
             "which gateway? Give --server https://host:9443, or --data-dir FOLDER for a node on this machine, or set TANDEM_SERVER; \
              `tandem login` remembers it",
         )?;
-        let fingerprint = self.fingerprint.clone().or(remembered.fingerprint);
-        let trust = match (fingerprint, self.ca.as_ref().or(remembered.ca.as_ref()), &local) {
+        // An option wins over what was remembered, of whichever kind that is.
+        let (fingerprint, ca) = match (&self.fingerprint, &self.ca) {
+            (None, None) => (remembered.fingerprint, remembered.ca),
+            (fingerprint, ca) => (fingerprint.clone(), ca.clone()),
+        };
+        let trust = match (fingerprint, ca.as_ref(), &local) {
             (Some(hash), _, _) => Trust::certificate_hash(&hash).context("--fingerprint")?,
             (None, Some(ca), _) => Trust::Authorities(read(ca)?),
             (None, None, Some(local)) => Trust::certificate_hash(&local.fingerprint)?,
@@ -222,6 +226,19 @@ mod tests {
         let connection = args.among(variables(), remembered).unwrap();
         assert_eq!((connection.server.as_str(), connection.token.reveal()), ("https://c:1/", "tdm_b"));
         assert_eq!(connection.tenant.unwrap().as_str(), "acme");
+    }
+
+    #[test]
+    fn an_authority_that_is_named_wins_over_a_remembered_fingerprint() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        std::fs::write(&ca, "pem").unwrap();
+        let remembered = || Ok(Credentials { fingerprint: Some("ab".repeat(32)), ..remembered()? });
+        let args = ConnectionArgs { ca: Some(ca), ..ConnectionArgs::default() };
+        let connection = args.among(Variables::default(), remembered).unwrap();
+        assert!(matches!(connection.trust, Trust::Authorities(pem) if pem == b"pem"));
+        let connection = ConnectionArgs::default().among(Variables::default(), remembered).unwrap();
+        assert!(matches!(connection.trust, Trust::CertificateHash(_)));
     }
 
     #[test]

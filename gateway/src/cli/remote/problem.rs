@@ -40,6 +40,17 @@ pub(crate) enum RemoteError {
     TooLarge(usize),
 }
 
+impl RemoteError {
+    /// Whether the same question may well be answered a little later: a node that is being restarted, or has too much to do.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+            Self::Foreign { .. } | Self::TooLarge(_) => false,
+        }
+    }
+}
+
 /// A problem document (RFC 9457), as far as a person needs it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -92,6 +103,14 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        for (status, passes) in [(503, true), (429, true), (401, false), (404, false), (500, false)] {
+            assert_eq!(RemoteError::Refused(Problem::read(status, b"")).is_passing(), passes, "{status}");
+        }
+        assert!(!RemoteError::TooLarge(1).is_passing());
+    }
 
     #[test]
     fn problems_are_said_in_plain_words() {

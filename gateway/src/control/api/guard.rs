@@ -38,8 +38,14 @@ pub(super) async fn guard(State(api): State<Api>, request: Request, next: Next) 
     let method = request.method().clone();
     let response = tokio::time::timeout(REQUEST_TIMEOUT, run(request, next)).await;
     let mut response = response.unwrap_or_else(|_| {
-        Problem::new(Kind::Timeout, format!("the request took more than {} s", REQUEST_TIMEOUT.as_secs()))
-            .into_response()
+        Problem::new(
+            Kind::Timeout,
+            format!(
+                "the request took more than {} s; a change may still be made, so look before you repeat it",
+                REQUEST_TIMEOUT.as_secs()
+            ),
+        )
+        .into_response()
     });
     if response.status().is_client_error() || response.status().is_server_error() {
         response = with_problem(path, response).await;

@@ -94,6 +94,8 @@ pub(super) enum Kind {
     Busy,
     /// The store failed.
     Store,
+    /// The change is kept, but not at work.
+    NotAtWork,
     /// The node is stopping.
     Stopping,
 }
@@ -137,6 +139,7 @@ impl Kind {
             Self::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "broken", "The gateway made a mistake"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much goes on just now"),
             Self::Store => (StatusCode::SERVICE_UNAVAILABLE, "store", "The store failed"),
+            Self::NotAtWork => (StatusCode::INTERNAL_SERVER_ERROR, "not-at-work", "The change is kept but not at work"),
             Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping", "The node is stopping"),
         }
     }
@@ -242,6 +245,11 @@ impl From<TenantError> for Problem {
                 tracing::error!(%error, "the store failed a request of the control API");
                 Self::new(Kind::Store, "the node's store failed, and nothing was changed; try again later")
             }
+            TenantError::NotAtWork(error) => {
+                tracing::error!(%error, "a change of the control API is kept but could not be put to work");
+                let what = "the change is kept, but the node could not put it to work; it does with the tenant's next change, or when it starts again";
+                Self::new(Kind::NotAtWork, what)
+            }
             TenantError::Stopping => Self::new(Kind::Stopping, detail),
         }
     }
@@ -266,6 +274,7 @@ mod tests {
             (TenantError::Signature("is missing".into()), 422, "signature"),
             (TenantError::WrongDigest { expected: "a".into(), found: "b".into() }, 422, "wrong-digest"),
             (TenantError::Store(StoreError::Closed), 503, "store"),
+            (TenantError::NotAtWork(TenantError::Store(StoreError::Closed).into()), 500, "not-at-work"),
             (TenantError::Stopping, 503, "stopping"),
         ];
         for (error, status, word) in cases {
