@@ -51,8 +51,8 @@ const UNTOLD_MAX: usize = 1024;
 /// What an operator, or the process itself, tells the driver.
 #[derive(Debug)]
 pub enum Command {
-    /// A tenant's settings are new or changed.
-    Tenant(TenantId, Box<TenantSettings>),
+    /// A tenant's settings are new or changed; acknowledged when they hold.
+    Tenant(TenantId, Box<TenantSettings>, oneshot::Sender<()>),
     /// From the next call on a tenant's calls are routed so; acknowledged when that is so.
     Routing(TenantId, Box<Routing>, oneshot::Sender<()>),
     /// The tenant is gone: its sessions and calls end, nobody new is let in; acknowledged when that is so.
@@ -269,7 +269,10 @@ impl CallDriver {
     /// Gives the sender to answer when the driver shall stop.
     fn on_command(&mut self, command: Command) -> Option<oneshot::Sender<()>> {
         match command {
-            Command::Tenant(tenant, settings) => self.handle(Input::Tenant { tenant, settings }),
+            Command::Tenant(tenant, settings, done) => {
+                self.handle(Input::Tenant { tenant, settings });
+                let _ = done.send(());
+            }
             Command::Routing(tenant, routing, done) => {
                 self.route(tenant, *routing);
                 let _ = done.send(());

@@ -121,7 +121,9 @@ impl Tenants {
 
     async fn publish_settings(&self, tenant: &TenantId) -> Result<()> {
         let settings = self.core_settings(tenant).await?;
-        self.command(Command::Tenant(tenant.clone(), settings)).await;
+        let (done, acknowledged) = oneshot::channel();
+        self.command(Command::Tenant(tenant.clone(), settings, done)).await;
+        let _ = acknowledged.await;
         Ok(())
     }
 
