@@ -342,7 +342,7 @@ fn operator_token(config: &Config) -> anyhow::Result<Secret> {
 }
 
 /// Writes a file that only this user may read. It is there whole or not at all, wherever the process is killed.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let unfinished = path.with_extension("new");

@@ -34,13 +34,19 @@ pub(super) async fn login(args: LoginArgs) -> anyhow::Result<()> {
     let of_token = me.get("tenant").and_then(serde_json::Value::as_str).map(str::to_owned);
     let tenant = connection.tenant.as_ref().map(ToString::to_string).or(of_token);
     let absolute = |path: &std::path::PathBuf| std::path::absolute(path);
-    let data_dir = args.connection.data_dir.as_ref().map(absolute).transpose()?;
+    // What is not said anew of the same gateway stays as it was: `tandem login --tenant other` changes the tenant alone.
+    let before = if args.connection.names_a_gateway() { Credentials::default() } else { Credentials::load()? };
+    let data_dir = args.connection.data_dir.as_ref().map(absolute).transpose()?.or(before.data_dir);
+    let (fingerprint, ca) = match (&args.connection.fingerprint, &args.connection.ca) {
+        (None, None) => (before.fingerprint, before.ca),
+        (hash, ca) => (hash.as_deref().map(fingerprint).transpose()?, ca.as_ref().map(absolute).transpose()?),
+    };
     // The operator's token stays where it is; a token that was given is remembered.
-    let given = args.connection.token_file.is_some() || data_dir.is_none();
+    let given = args.connection.token_file.is_some() || data_dir.is_none() || before.token.is_some();
     let credentials = Credentials {
         server: data_dir.is_none().then(|| client.server().to_owned()),
-        fingerprint: args.connection.fingerprint.as_deref().map(fingerprint).transpose()?,
-        ca: args.connection.ca.as_ref().map(absolute).transpose()?,
+        fingerprint,
+        ca,
         token: given.then(|| connection.token.reveal().to_owned()),
         data_dir,
         tenant: tenant.clone(),

@@ -12,7 +12,7 @@ use tandem_switch::id::{TenantId, UserId};
 
 use crate::config::{self, Config, Secret};
 use crate::control::Demo;
-use crate::gateway::{Gateway, Options};
+use crate::gateway::{Gateway, Options, write_private};
 use crate::outgoing::webhook::Webhook;
 use crate::store::create_private;
 use crate::telemetry;
@@ -134,15 +134,6 @@ fn demo_secret(data_dir: &Path) -> anyhow::Result<Secret> {
     let secret = base64::engine::general_purpose::STANDARD.encode(rand::random::<[u8; 32]>());
     write_private(&path, &secret).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(Secret::new(secret))
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
 }
 
 /// Says where the pages are.

@@ -62,6 +62,12 @@ struct Ports {
 const OPERATOR_TOKEN: &str = "operator-token";
 
 impl ConnectionArgs {
+    /// Whether options or the environment say which gateway is meant, and what was remembered is not about it.
+    pub(crate) fn names_a_gateway(&self) -> bool {
+        let by_variable = std::env::var("TANDEM_SERVER").is_ok_and(|server| !server.is_empty());
+        self.server.is_some() || self.data_dir.is_some() || by_variable
+    }
+
     /// Decides.
     ///
     /// # Errors
