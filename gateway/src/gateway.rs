@@ -228,18 +228,17 @@ impl Gateway {
         &self.tenants
     }
 
-    /// Runs until SIGTERM or Ctrl-C, then stops gracefully. A second signal ends the wait for calls.
+    /// Runs until one of these signals, then stops gracefully. A second one ends the wait for calls.
     ///
     /// # Errors
-    /// When signals cannot be watched, a part did not stop in good order, or the call driver failed: a node without it is better restarted.
-    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+    /// When a part did not stop in good order, or the call driver failed: a node without it is better restarted.
+    pub async fn run_until(mut self, signals: &mut Signals) -> anyhow::Result<()> {
         let signal = tokio::select! {
             signal = signals.next() => signal,
             ended = &mut self.driver => return ended.context("the call driver failed"),
         };
         tracing::info!(signal, drain_seconds = self.drain.as_secs(), "stopping: no new calls");
-        self.stop(&mut signals).await
+        self.stop(signals).await
     }
 
     async fn stop(self, signals: &mut Signals) -> anyhow::Result<()> {
@@ -273,7 +272,11 @@ impl Gateway {
 /// # Errors
 /// When it cannot start, or does not stop in good order.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    Gateway::start(config, Options::default()).await?.run_until_signal().await
+    let mut signals = Signals::watch()?;
+    match signals.unless_stopped(Gateway::start(config, Options::default())).await {
+        Some(gateway) => gateway?.run_until(&mut signals).await,
+        None => Ok(()),
+    }
 }
 
 fn host_config(config: &Config) -> HostConfig {
@@ -383,16 +386,34 @@ fn write_ports(data_dir: &Path, addresses: &Addresses) -> anyhow::Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The signals that stop a node.
-struct Signals {
+/// The signals that stop a node: SIGTERM, and SIGINT of Ctrl-C. From the moment that they are watched, none of them ends the process by
+/// itself.
+#[derive(Debug)]
+pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn new() -> anyhow::Result<Self> {
+    /// Watches them. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn watch() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Does what comes before a node runs; nothing when a signal comes first. Then the work is dropped where it stands, which leaves no
+    /// more behind than a process that is killed.
+    pub async fn unless_stopped<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            signal = self.next() => {
+                tracing::info!(signal, "stopped before it was up");
+                None
+            }
+            done = work => Some(done),
+        }
     }
 
     async fn next(&mut self) -> &'static str {

@@ -12,7 +12,7 @@ use tandem_switch::id::{TenantId, UserId};
 
 use crate::config::{self, Config, Secret};
 use crate::control::Demo;
-use crate::gateway::{Gateway, Options, write_private};
+use crate::gateway::{Gateway, Options, Signals, write_private};
 use crate::outgoing::webhook::Webhook;
 use crate::store::create_private;
 use crate::telemetry;
@@ -69,11 +69,13 @@ pub struct DevArgs {
 /// When the gateway cannot start; a function that does not build or load is shown and waited for.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
-    let gateway = start(&args).await?;
+    let mut signals = Signals::watch()?;
+    let Some(gateway) = signals.unless_stopped(start(&args)).await else { return Ok(()) };
+    let gateway = gateway?;
     announce(&gateway, &args);
     let deployer = gateway.deployer(TenantId::new(TENANT)?);
     let following = source.map(|source| tokio::spawn(watch::follow(source, deployer)));
-    let outcome = gateway.run_until_signal().await;
+    let outcome = gateway.run_until(&mut signals).await;
     if let Some(following) = following {
         following.abort();
     }

@@ -17,6 +17,7 @@ use url::Url;
 
 use self::locked::{Application, Function};
 use super::dev::{self, DevArgs};
+use crate::gateway::{Gateway, Signals};
 use crate::tenants::Tenants;
 use crate::tenants::model::{Actor, NewDeployment, NewVersion, RollbackRule};
 
@@ -84,6 +85,16 @@ fn launch_metadata() -> serde_json::Value {
 }
 
 async fn serve(args: TriggerArgs) -> anyhow::Result<()> {
+    // First of all: Spin may stop the trigger while it still starts.
+    let mut signals = Signals::watch()?;
+    match signals.unless_stopped(start(args)).await {
+        Some(gateway) => gateway?.run_until(&mut signals).await,
+        None => Ok(()),
+    }
+}
+
+/// A gateway with the application's component at work.
+async fn start(args: TriggerArgs) -> anyhow::Result<Gateway> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = variable("SPIN_LOCKED_URL").context(
         "SPIN_LOCKED_URL is not set: this is Spin's voice trigger, which `spin up` starts; `tandem dev` starts a gateway by itself",
@@ -112,7 +123,7 @@ async fn serve(args: TriggerArgs) -> anyhow::Result<()> {
         .with_context(|| function.source.display().to_string())?;
     dev::announce(&gateway, &args);
     println!("{} of {} is live", function.component, application.name());
-    gateway.run_until_signal().await
+    Ok(gateway)
 }
 
 /// Gives the demo tenant the function with what it may reach, for every call.
