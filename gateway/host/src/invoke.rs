@@ -13,6 +13,7 @@ use wasmtime::Engine;
 
 use crate::host::Host;
 use crate::instance::Instance;
+use crate::lanes::Turns;
 use crate::load::Function;
 use crate::meter::Meter;
 use crate::outcome::{NoAnswer, failure};
@@ -35,6 +36,8 @@ pub struct Conditions {
     pub deadline: Duration,
     /// Most memory of its instance, bytes; never more than the host's own limit.
     pub memory_bytes_max: usize,
+    /// Which invocations it takes turns with once it computes long: those of the same tenant.
+    pub turns: Turns,
 }
 
 /// What an invocation's clocks show. Its wall clock begins at `context.now`, its monotonic clock at zero.
@@ -92,7 +95,8 @@ impl Host {
         self.invoke_under(function, context, event, self.conditions(Arc::new(Nothing))).await
     }
 
-    /// The host's own limits, the real time, and a seed that is always the same: a caller that needs chance sets another.
+    /// The host's own limits, the real time, turns that are nobody else's, and a seed that is always the same: a caller that needs chance
+    /// sets another.
     pub fn conditions(&self, outside: Arc<dyn Outside>) -> Conditions {
         Conditions {
             outside,
@@ -101,6 +105,7 @@ impl Host {
             cpu_time_max: self.limits().cpu_time_max,
             deadline: self.limits().deadline,
             memory_bytes_max: self.limits().memory_bytes_max,
+            turns: Turns::default(),
         }
     }
 
@@ -133,9 +138,10 @@ impl Host {
             answer_bytes_max: nursery.limits.answer_bytes_max,
             meter: Arc::clone(&meter),
         };
-        nursery.slow.run(&meter, asking.answered()).await.unwrap_or_else(|error| {
+        nursery.slow.run(&meter, &bounded.turns, asking.answered()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "an invocation panicked");
-            Invocation::failed(ConsultFailure::Host("the host panicked".into()))
+            let failed = Invocation::failed(ConsultFailure::Host("the host panicked".into()));
+            Invocation { cpu_micros: micros(meter.spent()), ..failed }
         })
     }
 }

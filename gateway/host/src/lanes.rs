@@ -2,15 +2,19 @@
 //! first [`limits::TIME_SLICE`] goes on in the slow lane: few threads, which the system runs only when nobody else wants the processor
 //! much. Nearly every decision ends in its first slice and never leaves its thread.
 //!
+//! In the slow lane tenants take turns, not invocations: who has 64 under way there goes on no faster for it, and holds up nobody who has
+//! one ([`Turns`]).
+//!
 //! There is no queue of its own to bound: who is in the slow lane holds a place of the host's ([`limits::INVOCATIONS_MAX`]).
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::limits;
@@ -30,9 +34,8 @@ pub(crate) struct SlowLane(Handle);
 
 impl Lanes {
     pub(crate) fn start() -> std::io::Result<Self> {
-        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / limits::SLOW_LANE_SHARE;
         let slow = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
+            .worker_threads(threads())
             .thread_name("function-slow")
             .on_thread_start(step_back)
             .enable_time()
@@ -55,6 +58,22 @@ impl Drop for Lanes {
     }
 }
 
+/// How many threads the slow lane has.
+fn threads() -> usize {
+    (std::thread::available_parallelism().map_or(1, NonZeroUsize::get) / limits::SLOW_LANE_SHARE).max(1)
+}
+
+/// Turns in the slow lane: of the invocations that share them (a tenant's), as many compute there at once as half of its threads, and at
+/// least one; after a time slice the next one does. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<Semaphore>);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new((threads() / 2).max(1))))
+    }
+}
+
 /// Lets others go first, where the system has a priority for each thread.
 fn step_back() {
     #[cfg(target_os = "linux")]
@@ -64,11 +83,11 @@ fn step_back() {
 }
 
 impl SlowLane {
-    /// Runs `work` here for its first time slice, and there for the rest. Dropping the future ends the work, wherever it is.
+    /// Runs `work` here for its first time slice, and there for the rest, in turn. Dropping the future ends the work, wherever it is.
     ///
     /// # Errors
     /// When the work panicked there.
-    pub(crate) async fn run<F>(&self, meter: &Arc<Meter>, work: F) -> Result<F::Output, JoinError>
+    pub(crate) async fn run<F>(&self, meter: &Arc<Meter>, turns: &Turns, work: F) -> Result<F::Output, JoinError>
     where
         F: Future + Send + 'static,
         F::Output: Send,
@@ -84,7 +103,7 @@ impl SlowLane {
         }
         // The set ends its task when it is dropped.
         let mut task = JoinSet::new();
-        task.spawn_on(Moved { origin: Handle::current(), work }, &self.0);
+        task.spawn_on(moved(Handle::current(), turns.clone(), work), &self.0);
         task.join_next().await.expect("a set of one task has one result")
     }
 
@@ -100,18 +119,78 @@ impl SlowLane {
 }
 
 /// Work that began on another runtime. While it is polled, that runtime is the current one: what it starts (a timer, a connection that
-/// others share) stays off the slow lane.
-struct Moved<F: Future> {
-    origin: Handle,
-    work: Metered<F>,
+/// others share) stays off the slow lane. It holds a turn only while it computes, not while it waits.
+async fn moved<F: Future>(origin: Handle, Turns(turns): Turns, mut work: Metered<F>) -> F::Output {
+    loop {
+        // Nobody closes them.
+        let turn = turns.acquire().await;
+        let polled = poll_fn(|cx| {
+            let _guard = origin.enter();
+            Poll::Ready(Pin::new(&mut work).poll(cx))
+        });
+        let polled = polled.await;
+        drop(turn);
+        match polled {
+            Poll::Ready(done) => return done,
+            Poll::Pending => woken().await,
+        }
+    }
 }
 
-impl<F: Future> Future for Moved<F> {
-    type Output = F::Output;
+/// Waits until somebody wakes this task: whatever the work that it polled just before waits for.
+async fn woken() {
+    let mut is_asleep = false;
+    poll_fn(|_| match std::mem::replace(&mut is_asleep, true) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { origin, work } = &mut *self;
-        let _guard = origin.enter();
-        Pin::new(work).poll(cx)
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    /// Computes for so many time slices, as a function does: it lets others go on after each.
+    async fn compute(slices: usize, computed: Arc<AtomicUsize>) {
+        for _ in 0..slices {
+            let meter = Meter::default();
+            let began = meter.during();
+            while meter.during() - began < limits::TIME_SLICE {
+                std::hint::black_box(());
+            }
+            computed.fetch_add(1, Relaxed);
+            let mut has_yielded = false;
+            poll_fn(|cx| {
+                cx.waker().wake_by_ref();
+                if std::mem::replace(&mut has_yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+    }
+
+    /// Without turns, the other one would wait for a slice of each of them at each of its own.
+    #[tokio::test]
+    async fn who_has_many_under_way_holds_up_nobody_who_has_one() {
+        const SLICES: usize = 20;
+        let many = 64 * threads();
+        let lanes = Lanes::start().unwrap();
+        let (turns, theirs) = (Turns::default(), Arc::new(AtomicUsize::new(0)));
+        let mut loopers = JoinSet::new();
+        for _ in 0..many {
+            let (slow, turns, theirs) = (lanes.slow().clone(), turns.clone(), Arc::clone(&theirs));
+            loopers.spawn(async move { slow.run(&Arc::default(), &turns, compute(usize::MAX, theirs)).await });
+        }
+        while theirs.load(Relaxed) < 2 * many {
+            tokio::task::yield_now().await;
+        }
+        let before = theirs.load(Relaxed);
+        let meter = Arc::new(Meter::default());
+        lanes.slow().run(&meter, &Turns::default(), compute(SLICES, Arc::default())).await.unwrap();
+        let meanwhile = theirs.load(Relaxed) - before;
+        assert!(meanwhile < SLICES * 16 * threads(), "{meanwhile} slices of others during {SLICES} of its own");
+        loopers.shutdown().await;
     }
 }

@@ -35,6 +35,7 @@ mod world;
 pub use digest::Digest;
 pub use host::{Host, HostConfig, HostError};
 pub use invoke::{Clock, Conditions, Invocation, Log};
+pub use lanes::Turns;
 pub use limits::Limits;
 pub use load::{Function, Inspection, LoadError, Origin};
 pub use replay::{Replay, Replayed};

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tandem_host::Turns;
 use tandem_switch::budget::{Budget, Exhausted, Rates, Reserved};
 use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::time::Instant;
@@ -22,6 +23,7 @@ const PLACE_WAIT: Duration = Duration::from_millis(100);
 pub struct Budgets {
     state: Mutex<State>,
     meters: Arc<TenantMeters>,
+    turns: Turns,
     started: std::time::Instant,
 }
 
@@ -59,7 +61,7 @@ impl Budgets {
         let budget = Budget::new(rates(limits), Instant::default());
         let at_once = limits.invocations_at_once;
         let state = State { budget, at_once, places: places(at_once) };
-        Self { state: Mutex::new(state), meters, started: std::time::Instant::now() }
+        Self { state: Mutex::new(state), meters, turns: Turns::default(), started: std::time::Instant::now() }
     }
 
     /// Other limits from now on. Invocations under way keep the places that they have.
@@ -76,6 +78,11 @@ impl Budgets {
     /// What is used, and refused, stands here.
     pub fn meters(&self) -> &TenantMeters {
         &self.meters
+    }
+
+    /// Its invocations take turns with each other when they compute long.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// An invocation wants to begin; it may wait up to [`PLACE_WAIT`].
