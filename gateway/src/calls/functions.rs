@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use tandem_switch::binding::Bindings;
 use tandem_switch::id::{CallId, FunctionId, TenantId};
@@ -33,6 +34,8 @@ pub struct Share {
     pub memory_bytes_max: usize,
     /// Most of its invocations that are kept.
     pub invocations_kept: u64,
+    /// How many bytes of its records wait to be kept.
+    pub unrecorded_bytes: Arc<AtomicUsize>,
 }
 
 impl Share {
@@ -53,6 +56,7 @@ impl Share {
             quota: outside::quota(limits),
             memory_bytes_max: memory_bytes(limits),
             invocations_kept: limits.invocations_kept,
+            unrecorded_bytes: before.map(|before| Arc::clone(&before.unrecorded_bytes)).unwrap_or_default(),
         }
     }
 }
