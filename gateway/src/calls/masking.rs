@@ -1,6 +1,7 @@
 //! Keeps the values of a tenant's secrets out of what is kept and shown: each becomes `«secret:NAME»`.
 //!
-//! Found is a value as it is, as JSON text has it, and percent-encoded, anywhere in a text, in bytes, and in bytes that are written as base64.
+//! Found is a value as it is, as JSON text has it, and percent-encoded, anywhere in a text, in bytes, in bytes that are written as base64, and
+//! in a header that signs in with name and password (`Basic …`).
 //! Not found is a value that the function has changed: encoded in another way, cut up, or hashed.
 
 use std::borrow::Cow;
@@ -140,6 +141,15 @@ impl Masks {
         record
     }
 
+    /// A sign-in with name and password (RFC 7617) without secrets; nothing when the text is none. It stays the sign-in that a replay makes
+    /// of the masked secret.
+    fn sign_in(&self, text: &str) -> Option<String> {
+        let (scheme, coded) = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))?;
+        let mut bytes = STANDARD.decode(coded.trim()).ok()?;
+        self.bytes(&mut bytes);
+        Some(format!("{scheme} {}", STANDARD.encode(bytes)))
+    }
+
     fn data<T: Serialize + DeserializeOwned>(&self, data: &T) -> Option<T> {
         let mut value = serde_json::to_value(data).ok()?;
         self.value(&mut value);
@@ -150,7 +160,9 @@ impl Masks {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
             Value::String(text) => {
-                if let Cow::Owned(masked) = self.text(text) {
+                if let Some(masked) = self.sign_in(text) {
+                    *text = masked;
+                } else if let Cow::Owned(masked) = self.text(text) {
                     *text = masked;
                 }
             }
@@ -231,7 +243,10 @@ mod tests {
         let request = HttpRequest {
             method: "POST".into(),
             url: "https://api.example.com/?key=s3cr3t+%22%2Bkey".into(),
-            headers: vec![("authorization".into(), format!("Bearer {SECRET}"))],
+            headers: vec![
+                ("authorization".into(), format!("Bearer {SECRET}")),
+                ("authorization".into(), format!("Basic {}", STANDARD.encode(format!("desk:{SECRET}")))),
+            ],
             body: Bytes(serde_json::to_string(&[SECRET]).unwrap().into()),
             timeout_ms: None,
         };
@@ -267,6 +282,8 @@ mod tests {
         assert_eq!(masked.plan.unwrap().state, mask);
         let Reply::Response(response) = &masked.trace.calls[0].reply else { panic!("{text}") };
         assert_eq!(response.body.0, [&[0xff, 0xfe], mask, &[0xff]].concat());
+        let Question::Http(request) = &masked.trace.calls[0].question else { panic!("{text}") };
+        assert_eq!(request.headers[1].1, format!("Basic {}", STANDARD.encode("desk:«secret:api_key»")));
         for spelling in spellings(SECRET) {
             assert!(!text.contains(&spelling), "{spelling}: {text}");
         }
