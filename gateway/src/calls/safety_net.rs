@@ -117,6 +117,7 @@ impl SafetyNet {
         let place = question.share.budgets.enter().await.inspect_err(refused)?;
         let left = ANSWER_TIMEOUT.saturating_sub(asked_at.elapsed());
         if left < TIME_LEFT_MIN {
+            place.settle(Duration::ZERO);
             return Err(ConsultFailure::DeadlineExceeded(ANSWER_TIMEOUT));
         }
         question.context.version = version.name.to_string();
@@ -171,6 +172,7 @@ impl SafetyNet {
         conditions.seed = rand::random();
         conditions.deadline = conditions.deadline.min(left);
         conditions.memory_bytes_max = conditions.memory_bytes_max.min(*memory_bytes_max);
+        conditions.turns = budgets.turns().clone();
         conditions
     }
 }
