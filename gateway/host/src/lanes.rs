@@ -7,6 +7,7 @@
 //!
 //! There is no queue of its own to bound: who is in the slow lane holds a place of the host's ([`limits::INVOCATIONS_MAX`]).
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -37,7 +38,10 @@ impl Lanes {
         let slow = Builder::new_multi_thread()
             .worker_threads(threads())
             .thread_name("function-slow")
-            .on_thread_start(step_back)
+            .on_thread_start(|| {
+                IS_SLOW.set(true);
+                step_back();
+            })
             .enable_time()
             .build()?;
         let lane = SlowLane(slow.handle().clone());
@@ -56,6 +60,11 @@ impl Drop for Lanes {
             slow.shutdown_background();
         }
     }
+}
+
+thread_local! {
+    /// Whether this thread is one of a slow lane.
+    static IS_SLOW: Cell<bool> = const { Cell::new(false) };
 }
 
 /// How many threads the slow lane has.
@@ -112,9 +121,12 @@ impl SlowLane {
         drop(self.0.spawn(work));
     }
 
-    /// Drops something there: what takes long to give back.
+    /// Drops something there: what takes long to give back. Who is there already does it now, so that it counts as its own work.
     pub(crate) fn drop_there(&self, what: impl Send + 'static) {
-        self.spawn(async move { drop(what) });
+        match IS_SLOW.get() {
+            true => drop(what),
+            false => self.spawn(async move { drop(what) }),
+        }
     }
 }
 

@@ -63,7 +63,7 @@ impl Client {
     /// # Errors
     /// When the system does not allow it.
     pub fn new(reach: Reach, metrics: OutgoingMetrics) -> Result<Self, SetupError> {
-        Self::with_names(reach, metrics, Arc::new(SystemNames))
+        Self::with_names(reach, metrics, Arc::new(SystemNames::default()))
     }
 
     fn with_names(reach: Reach, metrics: OutgoingMetrics, names: Arc<dyn Resolve>) -> Result<Self, SetupError> {
@@ -91,13 +91,13 @@ impl Client {
         let timeout = request.timeout_ms.map_or(limits::TOTAL_TIMEOUT, Duration::from_millis);
         let timeout = timeout.min(limits::TOTAL_TIMEOUT);
         let request = self.checked(request, allowed)?;
-        let _place = self.place(tenant)?;
+        let place = Arc::new(self.place(tenant)?);
         let exchange = async {
             let response = self.inner.http.execute(request).await.map_err(|error| refusal(&error))?;
             whole(response).await
         };
         let too_long = || Refusal::TimedOut(format!("no whole answer within {} ms", timeout.as_millis()));
-        tokio::time::timeout(timeout, exchange).await.map_err(|_| too_long())?
+        transport::HELD.scope(place, tokio::time::timeout(timeout, exchange)).await.map_err(|_| too_long())?
     }
 
     fn checked(&self, request: HttpRequest, allowed: &[HostPattern]) -> Result<reqwest::Request, Refusal> {
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// A place among the requests under way, for as long as it is held.
-    fn place(&self, tenant: &TenantId) -> Result<Place<'_>, Refusal> {
+    fn place(&self, tenant: &TenantId) -> Result<Place, Refusal> {
         let mut under_way = self.inner.lock();
         if under_way.all >= limits::IN_FLIGHT_MAX {
             return Err(Refusal::Failed("too many requests are under way at this node; try again".into()));
@@ -144,7 +144,7 @@ impl Client {
         *own += 1;
         under_way.all += 1;
         drop(under_way);
-        Ok(Place { inner: &self.inner, tenant: tenant.clone() })
+        Ok(Place { inner: Arc::clone(&self.inner), tenant: tenant.clone() })
     }
 }
 
@@ -154,12 +154,12 @@ impl Inner {
     }
 }
 
-struct Place<'a> {
-    inner: &'a Inner,
+struct Place {
+    inner: Arc<Inner>,
     tenant: TenantId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut under_way = self.inner.lock();
         under_way.all -= 1;

@@ -8,6 +8,10 @@ pub const IN_FLIGHT_MAX: usize = 1024;
 /// Most requests of one tenant under way: a tenant whose servers are slow must not take the others' places. Further ones: refused.
 pub const IN_FLIGHT_PER_TENANT_MAX: usize = 64;
 
+/// Most names that are looked up at once: each takes one of the 512 threads on which everything else that blocks runs as well. Further ones
+/// wait, at most [`CONNECT_TIMEOUT`].
+pub const LOOKUPS_MAX: usize = 256;
+
 /// Longest URL, bytes: what common servers take. Longer: refused.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 

@@ -1,12 +1,14 @@
 //! How connections are made, for functions' requests and webhooks alike: no redirects, no proxies from the environment, HTTP/1.1, and
 //! bodies read within a bound.
 
-use std::net::SocketAddr;
+use std::any::Any;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use tokio::sync::Semaphore;
 
 use super::addresses::Reach;
 use super::limits;
@@ -52,14 +54,40 @@ fn tls() -> Result<rustls::ClientConfig, SetupError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The system's name resolution.
-pub(super) struct SystemNames;
+tokio::task_local! {
+    /// A request's place. The system's name resolution keeps it until it is over.
+    pub(super) static HELD: Arc<dyn Any + Send + Sync>;
+}
+
+/// The system's name resolution. It takes a thread, for as long as the name's servers are silent, and nobody can end it: so the request
+/// counts as under way until then, even when it was given up, and only so many names are looked up at once.
+pub(super) struct SystemNames(Arc<Semaphore>);
+
+impl Default for SystemNames {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(limits::LOOKUPS_MAX)))
+    }
+}
 
 impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
+        self.look_up(move || (name.as_str(), 0).to_socket_addrs())
+    }
+}
+
+impl SystemNames {
+    fn look_up<A>(&self, names: impl FnOnce() -> std::io::Result<A> + Send + 'static) -> Resolving
+    where
+        A: Iterator<Item = SocketAddr>,
+    {
+        let (held, free) = (HELD.try_with(Arc::clone).ok(), Arc::clone(&self.0));
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
+            let permit = free.acquire_owned().await?;
+            let found = tokio::task::spawn_blocking(move || {
+                let _until_it_is_over = (permit, held);
+                names().map(Iterator::collect::<Vec<SocketAddr>>)
+            });
+            Ok(Box::new(found.await??.into_iter()) as Addrs)
         })
     }
 }
@@ -115,5 +143,31 @@ pub(super) fn plain(error: &reqwest::Error) -> String {
     match std::ptr::addr_eq(last, error) {
         true => "the request could not be made".to_owned(),
         false => last.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_keeps_its_place_while_its_name_is_looked_up() {
+        let (names, place) = (SystemNames::default(), Arc::new(()));
+        let (answer, silence) = std::sync::mpsc::channel::<()>();
+        let looking_up = HELD.scope(place.clone(), async {
+            let never = move || silence.recv().map(|()| std::iter::empty()).map_err(std::io::Error::other);
+            tokio::spawn(names.look_up(never))
+        });
+        let looking_up = looking_up.await;
+        while names.0.available_permits() == limits::LOOKUPS_MAX {
+            tokio::task::yield_now().await;
+        }
+        looking_up.abort();
+        assert!(looking_up.await.is_err_and(|error| error.is_cancelled()));
+        assert_eq!((Arc::strong_count(&place), names.0.available_permits()), (2, limits::LOOKUPS_MAX - 1));
+        drop(answer);
+        while Arc::strong_count(&place) > 1 || names.0.available_permits() < limits::LOOKUPS_MAX {
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -63,10 +63,15 @@ impl Webhook {
             Ok(body) => http_contract::decode(status, &body),
             Err(BodyError::TooLarge) => {
                 let most = tandem_host::limits::ANSWER_BYTES_MAX;
-                Err(ConsultFailure::AnswerTooLarge(format!("more than {most} bytes from {}", self.url)))
+                Err(ConsultFailure::AnswerTooLarge(format!("more than {most} bytes from {}", self.shown())))
             }
             Err(BodyError::Failed(error)) => Err(self.failure(&error)),
         }
+    }
+
+    /// Its address without sign-in and query, which may be secret: failures are kept in records.
+    fn shown(&self) -> String {
+        self.url.origin().ascii_serialization() + self.url.path()
     }
 
     fn failure(&self, error: &reqwest::Error) -> ConsultFailure {
@@ -74,9 +79,9 @@ impl Webhook {
             (true, _) => ConsultFailure::DeadlineExceeded(limits::WEBHOOK_TIMEOUT),
             (false, true) => {
                 let why = transport::plain(error);
-                ConsultFailure::Host(format!("no connection to {}: {why}; is it running?", self.url))
+                ConsultFailure::Host(format!("no connection to {}: {why}; is it running?", self.shown()))
             }
-            (false, false) => ConsultFailure::Host(format!("{}: {}", self.url, transport::plain(error))),
+            (false, false) => ConsultFailure::Host(format!("{}: {}", self.shown(), transport::plain(error))),
         }
     }
 }
@@ -139,8 +144,9 @@ mod tests {
     async fn a_server_that_is_not_there_is_asked_for() {
         let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let (context, event) = question();
-        let failure = Webhook::new(&format!("http://{unused}")).unwrap().ask(&context, &event).await.unwrap_err();
-        assert!(failure.to_string().contains("is it running?"), "{failure}");
+        let webhook = Webhook::new(&format!("http://me:secret@{unused}/?key=secret")).unwrap();
+        let failure = webhook.ask(&context, &event).await.unwrap_err().to_string();
+        assert!(failure.contains("is it running?") && !failure.contains("secret"), "{failure}");
     }
 
     #[test]

@@ -14,19 +14,10 @@ use crate::calls::routing::{Finding, Verdict};
 use crate::clock::unix_now;
 
 impl Tenants {
-    /// Keeps every verdict, until the driver is gone.
+    /// Keeps every verdict, until the driver is gone. The driver has told them already.
     pub async fn follow(self, mut verdicts: mpsc::Receiver<Verdict>) {
         while let Some(verdict) = verdicts.recv().await {
-            let Verdict { tenant, function, version, finding, why } = verdict.clone();
-            match finding {
-                Finding::Good => tracing::info!(%tenant, %function, version, "a version has proven good"),
-                Finding::RolledBack => {
-                    tracing::warn!(%tenant, %function, version, why, "a version was rolled back by itself")
-                }
-                Finding::Paused => {
-                    tracing::warn!(%tenant, %function, version, why, "a version is paused: it is asked no more")
-                }
-            }
+            let Verdict { tenant, function, version, .. } = verdict.clone();
             match self.keep_verdict(verdict).await {
                 // It may have been deleted in the meantime.
                 Ok(()) | Err(TenantError::NotFound { .. }) => {}
