@@ -136,6 +136,8 @@ async fn moved<F: Future>(origin: Handle, Turns(turns): Turns, mut work: Metered
     loop {
         // Nobody closes them.
         let turn = turns.acquire().await;
+        // Who has a turn stands in line with those of other tenants, and all others of its own wait until it is over.
+        stand_in_line().await;
         let polled = poll_fn(|cx| {
             let _guard = origin.enter();
             Poll::Ready(Pin::new(&mut work).poll(cx))
@@ -147,6 +149,19 @@ async fn moved<F: Future>(origin: Handle, Turns(turns): Turns, mut work: Metered
             Poll::Pending => woken().await,
         }
     }
+}
+
+/// Lets those go first who stand in line already.
+async fn stand_in_line() {
+    let mut stands = false;
+    poll_fn(|cx| match std::mem::replace(&mut stands, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Waits until somebody wakes this task: whatever the work that it polled just before waits for.
