@@ -105,7 +105,8 @@ pub trait Router {
     /// the answer is ignored).
     ///
     /// # Errors
-    /// When the function cannot answer. The call goes on with the tenant's default plan, and the failure is shown.
+    /// When the function cannot answer. The call goes on with the last version that worked, else with the tenant's default plan, and the
+    /// failure is shown.
     fn route(context: Context, event: Event) -> impl Future<Output = Result<Plan, Error>>;
 }
 

@@ -62,7 +62,7 @@ pub const ERROR_BYTES_MAX: usize = tandem_switch::limits::FUNCTION_ERROR_BYTES_M
 /// reached only by functions that wait or compute long. Further ones wait [`PERMIT_WAIT_MAX`].
 pub const INVOCATIONS_MAX: u32 = 256;
 
-/// How long an invocation waits for a place. Then it fails as overloaded, and the call takes the default plan.
+/// How long an invocation waits for a place. Then it fails as overloaded, which speaks against no version.
 pub const PERMIT_WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// Most clock readings of one invocation that are recorded. Further ones show one microsecond more each.

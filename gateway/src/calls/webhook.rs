@@ -1,5 +1,5 @@
-//! Asking a webhook instead of a function: `tandem dev --router`. A failure takes the same safety net as a function's, and is shown to the
-//! developer in plain words.
+//! Asking a webhook instead of a function: `tandem dev --router`. There are no versions to fall back on: a failure leaves the call to
+//! the default plan, and is shown to the developer in plain words.
 
 use tandem_switch::event::{Context, Event};
 use tandem_switch::exchange::{Answer, ConsultFailure};

@@ -165,7 +165,7 @@ pub enum LogFormat {
 pub struct Limits {
     /// Most client connections at once. Further ones are refused.
     pub links: usize,
-    /// How long a function may take to answer, milliseconds. Then the call goes on with the default plan.
+    /// How long a version may take to answer, milliseconds. Then the last good version is asked, else the call goes on with the default plan.
     pub function_deadline_ms: u64,
     /// Most memory of one invocation, MiB.
     pub function_memory_mib: usize,
@@ -194,10 +194,11 @@ impl Drain {
 pub struct Tenant {
     /// Its name: the `iss` of its tokens.
     pub name: String,
-    /// The routing function, a component; without one every call gets the default plan.
+    /// A routing function, a component, rolled out as the function `main`; a tenant without any function has its calls routed by the default
+    /// plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<PathBuf>,
-    /// What happens when there is no function or it fails.
+    /// What happens when no function answers for what was dialled, or it fails and no good version is left.
     pub default_plan: DefaultPlan,
     /// How long the default plan rings, seconds.
     pub ring_seconds: u64,

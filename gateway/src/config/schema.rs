@@ -143,8 +143,12 @@ pub const TENANT: &str = "tenant";
 /// The keys of a `[[tenant]]`.
 pub const TENANT_KEYS: &[Key] = &[
     key("name", Kind::Text, "the tenant's name: the iss of its tokens"),
-    key("function", Kind::Path, "the routing function, a component; unset: the default plan"),
-    key("default_plan", Kind::Word(&["ring-dialled", "refuse"]), "what happens without a function, or when it fails"),
+    key("function", Kind::Path, "a routing function, a component, rolled out as the function `main`"),
+    key(
+        "default_plan",
+        Kind::Word(&["ring-dialled", "refuse"]),
+        "what happens when no function answers, or it fails and no good version is left",
+    ),
     key("ring_seconds", Kind::Number(1, 600), "how long the default plan rings, seconds"),
     key("limits", Kind::Table(TENANT_LIMITS), "its budgets on this node"),
     key("keys", Kind::Tables(SIGNING_KEYS), "keys that its tokens are signed with"),

@@ -38,5 +38,5 @@ pub const IDLE_PER_HOST_MAX: usize = 4;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a webhook may take to answer: generous, for a developer's machine, and below the core's
-/// [`CONSULT_TIMEOUT`](tandem_switch::limits::CONSULT_TIMEOUT). Longer: the call goes on with the safety net.
+/// [`CONSULT_TIMEOUT`](tandem_switch::limits::CONSULT_TIMEOUT). Longer: the call goes on with the default plan.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);

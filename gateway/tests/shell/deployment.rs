@@ -50,8 +50,12 @@ fn the_container_starts_what_the_command_line_understands() {
     Cli::try_parse_from(&arguments).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
     let words = CONTAINERFILE.split_whitespace().filter_map(|word| word.split_once('='));
     let variables: Vec<_> = words.filter(|(name, _)| name.starts_with("TANDEM_")).collect();
-    assert_eq!(variables.len(), 3);
+    assert_eq!(variables.len(), 4);
     let pairs = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert!(environment(pairs).load().unwrap().config.ops.listen.ip().is_unspecified());
+    let config = environment(pairs).load().unwrap().config;
+    for listen in [config.ops.listen, config.control.listen] {
+        assert!(listen.ip().is_unspecified(), "{listen}: a container's loopback is its own");
+        assert!(CONTAINERFILE.contains(&format!(" {}/tcp", listen.port())), "{listen} is not exposed");
+    }
     assert!(CONTAINERFILE.lines().any(|line| line.starts_with("USER 1")), "it must not run as root");
 }
