@@ -14,7 +14,7 @@ use super::publish::Effect;
 use super::{Result, TenantError, Tenants, settings};
 use crate::clock::unix_now;
 
-/// Most roll-outs that are remembered of a tenant; the oldest that are over go.
+/// Most roll-outs that are remembered of a tenant, besides those of versions in use; the oldest that are over go.
 const DEPLOYMENTS_MAX: i64 = 1000;
 
 /// Most invocations that a roll-back rule may wait for: as many as the driver looks back on.
@@ -271,7 +271,7 @@ fn live_before(
     others: &[VersionNumber],
 ) -> Result<Option<VersionNumber>> {
     let mut taken_back = Vec::new();
-    for deployment in newest(connection, tenant, Some(&function.name), i64::MAX, DEPLOYMENTS_MAX)? {
+    for deployment in newest(connection, tenant, Some(&function.name), i64::MAX, -1)? {
         let number = deployment.version;
         // Of a version that somebody took back, that much is known.
         if deployment.percent < 100 || others.contains(&number) || taken_back.contains(&number) {
@@ -305,7 +305,7 @@ pub(super) fn of_version(
     function: &FunctionId,
     version: VersionNumber,
 ) -> Result<Option<Deployment>> {
-    let all = newest(connection, tenant, Some(function), i64::MAX, DEPLOYMENTS_MAX)?;
+    let all = newest(connection, tenant, Some(function), i64::MAX, -1)?;
     Ok(all.into_iter().find(|deployment| deployment.version == version))
 }
 
@@ -332,9 +332,19 @@ fn end_running(
 fn next_id(connection: &Connection, tenant: &TenantId) -> Result<u64> {
     let update = "UPDATE tenant SET deployments = deployments + 1 WHERE name = ?1 RETURNING deployments";
     let id: i64 = connection.query_row(update, [tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or_default();
-    let delete = "DELETE FROM deployment WHERE tenant = ?1 AND id <= ?2 AND NOT running";
-    connection.execute(delete, params![tenant.as_str(), id - DEPLOYMENTS_MAX])?;
+    forget_oldest(connection, tenant, id - DEPLOYMENTS_MAX)?;
     Ok(id.unsigned_abs())
+}
+
+/// Forgets the roll-outs up to this one that are over, but for the newest of each version in use: it is what a roll-back takes back.
+fn forget_oldest(connection: &Connection, tenant: &TenantId, up_to: i64) -> Result<()> {
+    let delete = r#"DELETE FROM deployment AS d WHERE tenant = ?1 AND id <= ?2 AND NOT running AND NOT (
+        EXISTS (SELECT 1 FROM function AS f WHERE f.tenant = d.tenant AND f.name = d.function AND json_extract(d.body, '$.version')
+            IN (json_extract(f.body, '$.live'), json_extract(f.body, '$.canary.version'), json_extract(f.body, '$."last-good"')))
+        AND NOT EXISTS (SELECT 1 FROM deployment AS n WHERE n.tenant = d.tenant AND n.function = d.function AND n.id > d.id
+            AND json_extract(n.body, '$.version') = json_extract(d.body, '$.version')))"#;
+    connection.execute(delete, params![tenant.as_str(), up_to])?;
+    Ok(())
 }
 
 pub(super) fn put_deployment(connection: &Connection, tenant: &TenantId, deployment: &Deployment) -> Result<()> {

@@ -97,6 +97,25 @@ async fn a_roll_back_never_goes_to_what_was_taken_back() {
 }
 
 #[tokio::test]
+async fn a_version_in_use_can_be_taken_back_however_much_was_deployed_since() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::with_acme(directory.path()).await;
+    for mark in 1..=3 {
+        let version = node.version(mark).await;
+        node.deploy(version, None).await.unwrap();
+    }
+    node.found(3, Finding::Good).await;
+    sql(&node, "UPDATE tenant SET deployments = 5000").await;
+    let version = node.version(4).await;
+    node.deploy(version, Some(10)).await.unwrap();
+    let back = async || node.tenants.rollback(OPERATOR, &acme(), &main_function(), None).await.unwrap();
+    assert_eq!((back().await.version, back().await.version), (4, 3));
+    assert_eq!(node.function().await.0, Some(2));
+    let kept = node.tenants.deployments(&acme(), None, None, 10).await.unwrap().items;
+    assert_eq!(kept.iter().map(|deployment| deployment.version).collect::<Vec<_>>(), [4, 3, 2], "1 is in use no more");
+}
+
+#[tokio::test]
 async fn a_failed_version_with_nothing_before_it_is_paused_and_its_roll_out_over() {
     let directory = tempfile::tempdir().unwrap();
     let node = Node::with_acme(directory.path()).await;
