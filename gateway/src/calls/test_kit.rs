@@ -1,6 +1,5 @@
 //! What unit tests of this part share.
 
-
 use tandem_host::Trace;
 use tandem_switch::event::{Context, Event, Party, Transport, Verification};
 use tandem_switch::id::FunctionId;
