@@ -24,8 +24,15 @@ fn the_example_is_read_and_names_every_key() {
             assert!(written(key.name), "{}.{}", section.name, key.name);
         }
     }
-    for key in schema::TENANT_KEYS.iter().filter(|key| !matches!(key.kind, schema::Kind::Tables(_))) {
-        assert!(written(key.name), "tenant.{}", key.name);
+    for key in schema::TENANT_KEYS {
+        match key.kind {
+            schema::Kind::Tables(_) => {}
+            schema::Kind::Table(keys) => {
+                assert!(text.contains(&format!("\n[tenant.{}]\n", key.name)), "[tenant.{}]", key.name);
+                keys.iter().for_each(|inner| assert!(written(inner.name), "tenant.{}.{}", key.name, inner.name));
+            }
+            _ => assert!(written(key.name), "tenant.{}", key.name),
+        }
     }
 }
 

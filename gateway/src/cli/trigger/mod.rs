@@ -32,7 +32,7 @@ const LOCKED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Options of the voice trigger, given to `spin up`.
 #[derive(Debug, Parser)]
-#[command(name = NAME, bin_name = "spin up", about = "Options of the voice trigger:", disable_version_flag = true)]
+#[command(name = NAME, about = "Options of the voice trigger:", disable_version_flag = true)]
 pub struct TriggerArgs {
     /// TCP address of the softphone page; loopback only.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -68,7 +68,7 @@ pub(super) fn called_by_spin() -> Option<TriggerArgs> {
 
 pub(super) fn run(args: TriggerArgs) -> anyhow::Result<()> {
     if args.help_args_only {
-        return Ok(write!(std::io::stdout(), "{}", TriggerArgs::command().render_help())?);
+        return Ok(write!(std::io::stdout(), "{}", TriggerArgs::command().bin_name("spin up").render_help())?);
     }
     if args.launch_metadata_only {
         return Ok(writeln!(std::io::stderr(), "{}", launch_metadata())?);
@@ -78,7 +78,7 @@ pub(super) fn run(args: TriggerArgs) -> anyhow::Result<()> {
 
 /// The options that `spin up` shall take for ours.
 fn launch_metadata() -> serde_json::Value {
-    let command = TriggerArgs::command();
+    let command = TriggerArgs::command().bin_name("spin up");
     let options = command.get_arguments().filter(|option| !option.is_hide_set()).filter_map(clap::Arg::get_long);
     let flags: Vec<_> = options.map(|long| serde_json::json!({ "long": format!("--{long}") })).collect();
     serde_json::json!({ "all_flags": flags })
@@ -175,7 +175,7 @@ mod tests {
             flags,
             ["--voice-listen", "--voice-media", "--voice-ops", "--voice-control", "--voice-data-dir", "--voice-user"]
         );
-        let help = TriggerArgs::command().render_help().to_string();
+        let help = TriggerArgs::command().bin_name("spin up").render_help().to_string();
         assert!(flags.iter().all(|flag| help.contains(flag)) && !help.contains("launch-metadata"), "{help}");
     }
 

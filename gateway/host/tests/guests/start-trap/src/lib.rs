@@ -1,5 +1,5 @@
-//! A routing function that is valid in every way and traps as its instance starts: a constructor, which runs before any export can be
-//! called, ends it. For the host's tests.
+//! A routing function that is valid in every way and traps as its instance starts: what is to run before any export can be called
+//! ends it. For the host's tests.
 
 use tandem_function::{Context, Error, Event, Plan, Router, ring};
 
@@ -14,13 +14,9 @@ impl Router for Stillborn {
 tandem_function::router!(Stillborn);
 
 #[cfg(target_family = "wasm")]
-extern "C" fn trap() {
+#[expect(unsafe_code, reason = "a component's start is what its module exports under this name")]
+// SAFETY: nothing else in this crate has the name, and the function has the shape that the component's linker expects of it.
+#[unsafe(export_name = "_initialize")]
+extern "C" fn initialize() {
     core::arch::wasm32::unreachable()
 }
-
-#[cfg(target_family = "wasm")]
-#[used]
-#[expect(unsafe_code, reason = "the linker calls what is in this section before everything else")]
-// SAFETY: the section holds pointers to functions without parameters, and this is one.
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = trap;
