@@ -21,11 +21,11 @@ fn session() -> impl Strategy<Value = SessionId> {
 }
 
 fn user() -> impl Strategy<Value = UserId> {
-    "[a-z0-9._+@-]{1,64}".prop_map(|name| UserId::new(&name).expect("a name"))
+    "[a-z0-9_+@-][a-z0-9._+@-]{0,63}".prop_map(|name| UserId::new(&name).expect("a name"))
 }
 
 fn tenant() -> impl Strategy<Value = TenantId> {
-    "[a-z0-9._+@-]{1,64}".prop_map(|name| TenantId::new(&name).expect("a name"))
+    "[a-z0-9_+@-][a-z0-9._+@-]{0,63}".prop_map(|name| TenantId::new(&name).expect("a name"))
 }
 
 fn text() -> impl Strategy<Value = String> {

@@ -1,4 +1,4 @@
-//! Whatever was acknowledged is there after `kill -9` at any moment: settings, key-value, versions, roll-outs, call records.
+//! Whatever was acknowledged is there after `kill -9` at any moment: variables, key-value, users, versions and roll-outs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -94,7 +94,7 @@ async fn lost(gateway: &Gateway, done: &Acknowledged) -> anyhow::Result<Vec<Stri
     let mut lost = Vec::new();
     let variables = names(gateway, &["variable", "list", "--json"], "name").await?;
     let keys = names(gateway, &["kv", "list", "--limit", "10000", "--json"], "key").await?;
-    let users = names(gateway, &["user", "list", "--limit", "10000", "--json"], "name").await?;
+    let users = names(gateway, &["user", "list", "--json"], "name").await?;
     lost.extend(done.variables.difference(&variables).map(|name| format!("variable {name}")));
     lost.extend(done.keys.difference(&keys).map(|name| format!("key {name}")));
     lost.extend(done.users.difference(&users).map(|name| format!("user {name}")));

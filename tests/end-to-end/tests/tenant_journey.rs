@@ -39,6 +39,8 @@ impl Developer {
     async fn tandem(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         let mut command = Command::new(&self.binary);
         command.args(arguments).current_dir(&self.project).stdin(Stdio::null()).kill_on_drop(true);
+        // As on a developer's machine: a project's target folder is its own.
+        command.env_remove("CARGO_TARGET_DIR");
         command.args(["--server", &self.server, "--fingerprint", &self.fingerprint, "--token-file"]).arg(&self.token);
         // A first build of the project compiles the SDK.
         let output = timeout(PATIENCE * 15, command.output()).await.context("it takes too long")??;
