@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 const TENANT: &str = "initech";
 
+/// How many calls it takes until a version has proven good: each asks twice, when it comes in and when it has ended.
+const GOOD_CALLS: usize = 12;
+
 /// How many calls meet the broken version before it has to be gone: a few more than a roll-out needs to be judged.
 const BROKEN_CALLS: usize = 12;
 
@@ -121,10 +124,10 @@ async fn a_new_tenant_gets_from_nothing_to_a_function_that_heals_itself() -> any
     // Calls are routed by it, and each decision can be looked at.
     let mut alice = Phone::with_token(&gateway, "alice", &user("alice"), WebTransport).await?;
     let mut bob = Phone::with_token(&gateway, "bob", &user("bob"), WebTransport).await?;
-    for _ in 0..6 {
+    for _ in 0..GOOD_CALLS {
         call_the_team(&mut alice, &mut bob).await?;
     }
-    let seen = invocations(&developer, 6).await?;
+    let seen = invocations(&developer, GOOD_CALLS).await?;
     let first = seen.last().context("an invocation")?;
     assert_eq!(
         (&first["function"], &first["version"], &first["failure"]),
