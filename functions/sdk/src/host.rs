@@ -72,7 +72,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such user, or a limit is reached.
     pub async fn reachable(user: &str) -> Result<u32, Refused> {
-        Ok(asked::reachable(user.into()).await?)
+        asked::reachable(user.into()).await.map_err(Into::into)
     }
 
     /// How many callers wait in a queue.
@@ -80,7 +80,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such queue, or a limit is reached.
     pub async fn queue_length(queue: &str) -> Result<u32, Refused> {
-        Ok(asked::queue_length(queue.into()).await?)
+        asked::queue_length(queue.into()).await.map_err(Into::into)
     }
 
     /// How many parties are in a room.
@@ -88,7 +88,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such room, or a limit is reached.
     pub async fn room_occupancy(room: &str) -> Result<u32, Refused> {
-        Ok(asked::room_occupancy(room.into()).await?)
+        asked::room_occupancy(room.into()).await.map_err(Into::into)
     }
 }
 
@@ -119,7 +119,7 @@ pub mod key_value {
     /// # Errors
     /// When the store cannot be used, or a limit is reached; so for all of this module.
     pub fn get(key: &str) -> Result<Option<Vec<u8>>, Refused> {
-        Ok(store::open(DEFAULT)?.get(key)?)
+        store::open(DEFAULT)?.get(key).map_err(Into::into)
     }
 
     /// Keeps a value under a key of the default store.
@@ -127,7 +127,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`].
     pub fn set(key: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
-        Ok(store::open(DEFAULT)?.set(key, value.as_ref())?)
+        store::open(DEFAULT)?.set(key, value.as_ref()).map_err(Into::into)
     }
 
     /// Forgets a key of the default store; one that is not there is no error.
@@ -135,7 +135,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`].
     pub fn delete(key: &str) -> Result<(), Refused> {
-        Ok(store::open(DEFAULT)?.delete(key)?)
+        store::open(DEFAULT)?.delete(key).map_err(Into::into)
     }
 
     /// Adds to the number under a key of the default store, at once and undivided, and says what it is then. A missing key counts as 0.
@@ -143,7 +143,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`]; and when the value is no number in decimal digits.
     pub fn increment(key: &str, by: i64) -> Result<i64, Refused> {
-        Ok(atomics::increment(&store::open(DEFAULT)?, key, by)?)
+        atomics::increment(&store::open(DEFAULT)?, key, by).map_err(Into::into)
     }
 }
 
@@ -168,7 +168,7 @@ pub mod config {
     /// # Errors
     /// When the function may not read it, or a limit is reached.
     pub fn get(name: &str) -> Result<Option<String>, Refused> {
-        Ok(store::get(name)?)
+        store::get(name).map_err(Into::into)
     }
 }
 

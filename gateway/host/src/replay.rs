@@ -92,14 +92,12 @@ impl Outside for Replay {
 
 impl State {
     fn answer(&mut self, question: Question) -> Reply {
-        match place(&question).and_then(|place| self.written.get(&place)).filter(|written| !written.as_recorded) {
+        let written = place(&question).and_then(|place| self.written.get(&place));
+        if let Some(written) = written.filter(|written| !written.as_recorded) {
             // The candidate has gone its own way at this key: what was recorded of it holds no more.
-            Some(written) => {
-                let reply = own(&question, written.value.clone());
-                self.note_write(&question, &reply, false);
-                return reply;
-            }
-            None => {}
+            let reply = own(&question, written.value.clone());
+            self.note_write(&question, &reply, false);
+            return reply;
         }
         if let Some(reply) = self.recorded(&question) {
             self.note_write(&question, &reply, true);
