@@ -3,6 +3,7 @@
 //!
 //! Under `spin up` the stores and the configuration are Spin's; the directory and the log exist on a gateway only. Natively, in a unit
 //! test, there is no gateway: every question is answered by [`crate::testing::Surroundings`].
+#![allow(clippy::needless_question_mark, reason = "in a component the error is another type; natively it is the same")]
 
 #[cfg(target_family = "wasm")]
 #[allow(unsafe_code, missing_docs, reason = "the generated glue between the component and its host")]
@@ -72,7 +73,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such user, or a limit is reached.
     pub async fn reachable(user: &str) -> Result<u32, Refused> {
-        asked::reachable(user.into()).await.map_err(Into::into)
+        Ok(asked::reachable(user.into()).await?)
     }
 
     /// How many callers wait in a queue.
@@ -80,7 +81,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such queue, or a limit is reached.
     pub async fn queue_length(queue: &str) -> Result<u32, Refused> {
-        asked::queue_length(queue.into()).await.map_err(Into::into)
+        Ok(asked::queue_length(queue.into()).await?)
     }
 
     /// How many parties are in a room.
@@ -88,7 +89,7 @@ pub mod directory {
     /// # Errors
     /// When there is no such room, or a limit is reached.
     pub async fn room_occupancy(room: &str) -> Result<u32, Refused> {
-        asked::room_occupancy(room.into()).await.map_err(Into::into)
+        Ok(asked::room_occupancy(room.into()).await?)
     }
 }
 
@@ -119,7 +120,7 @@ pub mod key_value {
     /// # Errors
     /// When the store cannot be used, or a limit is reached; so for all of this module.
     pub fn get(key: &str) -> Result<Option<Vec<u8>>, Refused> {
-        store::open(DEFAULT)?.get(key).map_err(Into::into)
+        Ok(store::open(DEFAULT)?.get(key)?)
     }
 
     /// Keeps a value under a key of the default store.
@@ -127,7 +128,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`].
     pub fn set(key: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
-        store::open(DEFAULT)?.set(key, value.as_ref()).map_err(Into::into)
+        Ok(store::open(DEFAULT)?.set(key, value.as_ref())?)
     }
 
     /// Forgets a key of the default store; one that is not there is no error.
@@ -135,7 +136,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`].
     pub fn delete(key: &str) -> Result<(), Refused> {
-        store::open(DEFAULT)?.delete(key).map_err(Into::into)
+        Ok(store::open(DEFAULT)?.delete(key)?)
     }
 
     /// Adds to the number under a key of the default store, at once and undivided, and says what it is then. A missing key counts as 0.
@@ -143,7 +144,7 @@ pub mod key_value {
     /// # Errors
     /// See [`get`]; and when the value is no number in decimal digits.
     pub fn increment(key: &str, by: i64) -> Result<i64, Refused> {
-        atomics::increment(&store::open(DEFAULT)?, key, by).map_err(Into::into)
+        Ok(atomics::increment(&store::open(DEFAULT)?, key, by)?)
     }
 }
 
@@ -168,7 +169,7 @@ pub mod config {
     /// # Errors
     /// When the function may not read it, or a limit is reached.
     pub fn get(name: &str) -> Result<Option<String>, Refused> {
-        store::get(name).map_err(Into::into)
+        Ok(store::get(name)?)
     }
 }
 

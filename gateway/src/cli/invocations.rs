@@ -197,7 +197,10 @@ pub(super) async fn logs(args: LogsArgs) -> anyhow::Result<()> {
     records.reverse();
     let mut printer = Printer { json: args.format.json, paint: Paint::of_stdout() };
     printer.print(&records)?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let asked = tokio::time::Instant::now();
         let mut query = args.which.query();
         query.extend([
@@ -217,7 +220,6 @@ pub(super) async fn logs(args: LogsArgs) -> anyhow::Result<()> {
             tokio::time::sleep_until(asked + LOOK_AGAIN).await;
         }
     }
-    Ok(())
 }
 
 /// Writes logs, line by line.

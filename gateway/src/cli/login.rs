@@ -64,6 +64,9 @@ pub(super) fn logout(_args: &LogoutArgs) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot remove {}", file.display()))
         }
-        _ => Ok(progress("logged out")),
+        _ => {
+            progress("logged out");
+            Ok(())
+        }
     }
 }

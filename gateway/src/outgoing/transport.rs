@@ -154,11 +154,8 @@ mod tests {
     async fn a_request_that_is_given_up_keeps_its_place_while_its_name_is_looked_up() {
         let (names, place) = (SystemNames::default(), Arc::new(()));
         let (answer, silence) = std::sync::mpsc::channel::<()>();
-        let looking_up = HELD.scope(place.clone(), async {
-            let never = move || silence.recv().map(|()| std::iter::empty()).map_err(std::io::Error::other);
-            tokio::spawn(names.look_up(never))
-        });
-        let looking_up = looking_up.await;
+        let never = move || silence.recv().map(|()| std::iter::empty()).map_err(std::io::Error::other);
+        let looking_up = HELD.sync_scope(place.clone(), || tokio::spawn(names.look_up(never)));
         while names.0.available_permits() == limits::LOOKUPS_MAX {
             tokio::task::yield_now().await;
         }

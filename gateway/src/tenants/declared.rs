@@ -138,7 +138,7 @@ fn write(connection: &Connection, line: &mut Line, name: TenantId, declared: Dec
     let Declared { settings, keys, users } = declared;
     let have_keys: Vec<_> = keys::rows(connection, &name)?.into_iter().map(|(key, _)| key).collect();
     let have_users = users::all(connection, &name)?;
-    let same_users = have_users.iter().map(|(user, shown)| (user, shown)).eq(sorted(&users));
+    let same_users = have_users.iter().eq(sorted(&users));
     let same_settings = before.as_ref().is_some_and(|before| before.declared && before.settings == settings);
     line.unchanged = same_settings && have_keys == keys && same_users;
     if line.unchanged {

@@ -298,7 +298,8 @@ mod tests {
             check(&settings).map_err(|error| error.to_string())
         };
         assert_eq!(with(|_| {}), Ok(()));
-        let table: [(fn(&mut Settings), &str); 5] = [
+        type Change = fn(&mut Settings);
+        let table: [(Change, &str); 5] = [
             (
                 |it| it.default_plan = DefaultPlan::RingDialled { ring_seconds: 601 },
                 "default-plan.ring-dialled.ring-seconds: ",

@@ -143,9 +143,9 @@ async fn inspect(component: Vec<u8>) -> anyhow::Result<Inspection> {
 async fn gate(client: &Client, function: &FunctionId, args: &DeployArgs, component: &[u8]) -> anyhow::Result<()> {
     let Some(count) = args.replay else { return Ok(()) };
     let which = Which::Last(count.into());
-    let report = match replay::replay(client, function, which, &args.source, component.to_vec()).await? {
-        Some(report) => report,
-        None => return Ok(progress("nothing is recorded of this function yet, so there is nothing to replay")),
+    let Some(report) = replay::replay(client, function, which, &args.source, component.to_vec()).await? else {
+        progress("nothing is recorded of this function yet, so there is nothing to replay");
+        return Ok(());
     };
     eprint!("{}", report.words(Paint::Plain));
     match report.verdict() {

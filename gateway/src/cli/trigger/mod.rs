@@ -87,7 +87,7 @@ fn launch_metadata() -> serde_json::Value {
 async fn serve(args: TriggerArgs) -> anyhow::Result<()> {
     // First of all: Spin may stop the trigger while it still starts.
     let mut signals = Signals::watch()?;
-    match signals.unless_stopped(start(args)).await {
+    match signals.unless_stopped(Box::pin(start(args))).await {
         Some(gateway) => gateway?.run_until(&mut signals).await,
         None => Ok(()),
     }

@@ -22,11 +22,11 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 pub struct Problem {
     /// What kind of problem it is: `urn:tandem:problem:` and a word that does not change.
     #[serde(rename = "type")]
-    #[schema(example = "urn:tandem:problem:not-found")]
-    pub kind: String,
+    #[schema(value_type = String, example = "urn:tandem:problem:not-found")]
+    pub kind: Box<str>,
     /// The kind, for people.
-    #[schema(example = "There is no such thing")]
-    pub title: String,
+    #[schema(value_type = String, example = "There is no such thing")]
+    pub title: Box<str>,
     /// The HTTP status.
     #[schema(example = 404)]
     pub status: u16,
@@ -164,7 +164,7 @@ impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (status, word, title) = kind.parts();
         Self {
-            kind: format!("{URN}{word}"),
+            kind: format!("{URN}{word}").into(),
             title: title.into(),
             status: status.as_u16(),
             detail: detail.into(),
@@ -279,7 +279,7 @@ mod tests {
         ];
         for (error, status, word) in cases {
             let problem = Problem::from(error);
-            assert_eq!((problem.status, problem.kind.as_str()), (status, format!("{URN}{word}").as_str()));
+            assert_eq!((problem.status, &*problem.kind), (status, format!("{URN}{word}").as_str()));
         }
     }
 
