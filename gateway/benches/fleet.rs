@@ -37,7 +37,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     // What the first function touches (the pool, the allocator) is the host's, not a tenant's.
     let first = host.load(&distinct(&component, 0)).expect("it loads");
-    runtime.block_on(decide(&host, &[first.clone()], 100.min(rounds * 10)));
+    runtime.block_on(decide(&host, std::slice::from_ref(&first), 100.min(rounds * 10)));
 
     let (before, started) = (Resident::now(), Instant::now());
     let load = |tenant| {

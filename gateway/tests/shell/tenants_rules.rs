@@ -140,7 +140,8 @@ async fn nobody_grants_more_than_they_have_nor_for_longer() {
     let node = Node::with_acme(directory.path()).await;
     let some = token(&node, OPERATOR, &[Scope::KeysWrite, Scope::KvRead], Some(3600)).await.unwrap();
     let all = token(&node, OPERATOR, &[Scope::All], None).await.unwrap();
-    let cases: [(&Actor, &[Scope], Option<u64>, Option<&str>); 8] = [
+    type Case<'a> = (&'a Actor, &'a [Scope], Option<u64>, Option<&'a str>);
+    let cases: [Case<'_>; 8] = [
         (&some, &[Scope::KvRead], Some(60), None),
         (&some, &[Scope::KvWrite], Some(60), Some("must not grant \"kv:write\"")),
         (&some, &[Scope::KvRead, Scope::All], Some(60), Some("must not grant \"*\"")),
