@@ -33,3 +33,21 @@ async fn a_call_goes_on_by_the_default_plan_whatever_the_function_does() -> anyh
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_spin_application_routes_a_call() -> anyhow::Result<()> {
+    // Made by spin-sdk 7: it serves `wasi:http` 0.3 and knows nothing of Tandem but its JSON.
+    let function = Some(function::component("spin-app").await?);
+    let gateway = Gateway::start(Settings { function, ..Settings::default() }).await?;
+    let mut alice = Phone::sign_in(&gateway, "alice", WebTransport).await?;
+    let mut carol = Phone::sign_in(&gateway, "carol", WebTransport).await?;
+    // Nobody is called so: without the application nobody would ring.
+    let call = carol.dial("front-desk").await?;
+    assert_eq!(alice.rings().await?, call);
+    alice.client.decline(call).await?;
+    assert_eq!(carol.ended(call).await?, Cause::Declined);
+    let records = gateway.await_records(1).await?;
+    let asked = &records[0].consultations[0];
+    assert_eq!((asked.version.as_str(), asked.failure.as_deref()), ("main@1", None));
+    Ok(())
+}
