@@ -100,7 +100,7 @@ impl Webhook {
         listener.set_nonblocking(true).expect("for tokio");
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(TcpListener::from_std(listener).expect("a listener")));
+            runtime.block_on(async { serve(TcpListener::from_std(listener).expect("a listener")).await });
         });
         let stream = TcpStream::connect(address).await.expect("it listens");
         stream.set_nodelay(true).expect("an option");
