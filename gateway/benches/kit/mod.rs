@@ -1,39 +1,18 @@
 //! What the benchmarks that run functions share: guests, built once; a call to route; figures.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+#[path = "../../tests/shell/guests.rs"]
+mod guests;
+
 use std::time::Duration;
+
+pub(crate) use guests::guest;
 
 use tandem_switch::event::{Context, Party, Transport, Verification};
 use tandem_switch::time::UnixMillis;
 
-const TARGET: &str = "wasm32-wasip2";
-const GUESTS: [&str; 2] = ["front-desk", "misbehaving"];
-
-/// Whether this is only a look whether the benchmark works: with `--test`, or without the `--bench` that `cargo bench` passes.
+/// Whether this is only a look whether the benchmark works: without the `--bench` that `cargo bench` passes.
 pub(crate) fn smoke() -> bool {
-    let has = |word: &str| std::env::args().any(|argument| argument == word);
-    has("--test") || !has("--bench")
-}
-
-/// The bytes of a guest component. The first call builds all of them.
-pub(crate) fn guest(name: &str) -> Vec<u8> {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let file = BUILT.get_or_init(build).join(format!("{}.wasm", name.replace('-', "_")));
-    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the gateway is one level down");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--quiet", "--release", "--target", TARGET, "--target-dir"]).arg(&target);
-    command.args(GUESTS.iter().flat_map(|name| ["-p", name]));
-    let status = command.status().expect("cargo starts");
-    assert!(status.success(), "the guests do not build; is the target there? `rustup target add {TARGET}`");
-    target.join(TARGET).join("release")
+    !std::env::args().any(|argument| argument == "--bench")
 }
 
 /// Carol calls somebody, on Monday, 2 November 2026, 12:00 UTC.

@@ -33,8 +33,8 @@ const DECISIONS_A_ROUND: usize = 200;
 const LOADS: usize = 5;
 
 fn main() {
-    // `cargo test --benches` passes `--test`: then once through is enough to see that it works.
-    let test = std::env::args().any(|argument| argument == "--test");
+    // `cargo bench` passes `--bench`; without it once through is enough to see that it works.
+    let test = !std::env::args().any(|argument| argument == "--bench");
     let (rounds, decisions, loads) = if test { (1, 10, 1) } else { (ROUNDS, DECISIONS_A_ROUND, LOADS) };
     let bytes = guest("front-desk");
     let cache = tempfile::tempdir().expect("a temporary directory");

@@ -1,8 +1,7 @@
 //! Functions under live conditions: which version answers, what happens when it fails, what it may use, what is kept of it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::path::Path;
+use std::sync::Arc;
 
 use tandem::calls::budgets::Budgets;
 use tandem::calls::functions::{Chosen, Functions, Observation};
@@ -25,27 +24,7 @@ use tandem_switch::rollout::{CRASH_LOOP, Outcome};
 use tandem_switch::time::UnixMillis;
 use tokio::sync::mpsc;
 
-const TARGET: &str = "wasm32-wasip2";
-const GUESTS: [&str; 3] = ["find-me", "misbehaving", "capable"];
-
-/// The bytes of a guest component. The first call builds all of them.
-fn guest(name: &str) -> Vec<u8> {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let file = BUILT.get_or_init(build).join(format!("{}.wasm", name.replace('-', "_")));
-    std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
-}
-
-fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the gateway is one level down");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--quiet", "--release", "--target", TARGET]);
-    command.arg("--target-dir").arg(&target).args(GUESTS.iter().flat_map(|name| ["-p", name]));
-    let status = command.status().expect("cargo starts");
-    assert!(status.success(), "the guests do not build; is the target there? `rustup target add {TARGET}`");
-    target.join(TARGET).join("release")
-}
+use crate::guests::guest;
 
 fn acme() -> TenantId {
     TenantId::new("acme").unwrap()

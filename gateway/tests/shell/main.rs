@@ -7,6 +7,7 @@ mod command_line;
 mod config;
 mod deployment;
 mod functions;
+mod guests;
 mod http;
 mod store;
 mod tenants;

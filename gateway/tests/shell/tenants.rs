@@ -1,7 +1,6 @@
 //! Tenants and what they have, over a store in a temporary directory: made, changed, refused, and there again after a restart.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use tandem::calls::driver::Command as Order;
@@ -14,6 +13,8 @@ use tandem::token::Keyring;
 use tandem_host::{Digest, Host, HostConfig};
 use tandem_switch::id::{FunctionId, TenantId, UserId};
 use tokio::sync::mpsc;
+
+use crate::guests::guest;
 
 pub(crate) const OPERATOR: &Actor = &Actor::Operator;
 
@@ -115,20 +116,10 @@ async fn obey(mut orders: mpsc::Receiver<Order>, told: Told) {
 
 /// A routing function; those with another mark do the same and have another digest.
 pub(crate) fn component(mark: u8) -> Vec<u8> {
-    static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
-    let mut bytes = BUILT.get_or_init(build).clone();
+    let mut bytes = guest("block-list");
     // A custom section: its id, its length, the length of its name, its name, what it holds.
     bytes.extend([0, 3, 1, b'm', mark]);
     bytes
-}
-
-fn build() -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |path| root.join(path));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "-p", "block-list"]);
-    assert!(cargo.arg("--target-dir").arg(&target).status().unwrap().success(), "the component does not build");
-    std::fs::read(target.join("wasm32-wasip2/release/block_list.wasm")).unwrap()
 }
 
 #[tokio::test]

@@ -5,8 +5,6 @@ mod resources;
 mod rules;
 mod walk;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -18,6 +16,7 @@ use tandem::token::Keyring;
 use tandem_host::{Host, HostConfig};
 use tokio::sync::mpsc;
 
+use crate::guests::guest;
 use crate::http::{Answer, Node, exchange, secure};
 
 /// The operator's token of these tests.
@@ -85,14 +84,7 @@ impl Api {
 
 /// A real component, and its digest.
 fn component() -> (Vec<u8>, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let target = root.join(target);
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "-p", "block-list"]);
-    let status = cargo.arg("--target-dir").arg(&target).status().expect("cargo starts");
-    assert!(status.success(), "the guest does not build; is the target there? `rustup target add wasm32-wasip2`");
-    let bytes = std::fs::read(target.join("wasm32-wasip2/release/block_list.wasm")).unwrap();
+    let bytes = guest("block-list");
     let digest = tandem_host::Digest::of(&bytes).to_string();
     (bytes, digest)
 }
