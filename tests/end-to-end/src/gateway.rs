@@ -1,34 +1,20 @@
-//! One `tandem serve`, from its configuration to its exit code.
+//! A running gateway: `tandem serve` of the tests' own configuration, `tandem dev`, or whatever else becomes one.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
-use serde::Deserialize;
 use tandem_client::{Options, TransportChoice, Trust};
 use tandem_switch::record::CallRecord;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use tokio::task::JoinHandle;
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use crate::PATIENCE;
-use crate::token::{OTHER_SECRET, OTHER_TENANT, SECRET, TENANT};
-
-/// How long a gateway may take to start: it compiles its function first, which for one with Python inside takes ten seconds of processor time.
-const START_PATIENCE: Duration = Duration::from_secs(90);
-
-/// How often a condition is looked at that cannot be waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
-
-/// Most bytes of log that are kept; a test's is a few hundred lines.
-const LOG_BYTES_MAX: usize = 16 << 20;
+use crate::launch::{LOOK_AGAIN, Launch, Running, Said, binary, get};
+use crate::token::{self, OTHER_SECRET, OTHER_TENANT, SECRET, TENANT};
 
 /// A call record, as `tandem records --json` prints it.
 pub type Record = CallRecord;
@@ -54,40 +40,53 @@ impl Default for Settings {
     }
 }
 
-/// Where a gateway listens: what it writes into `ports.json`.
-#[derive(Clone, Debug, Deserialize)]
-struct Ports {
-    media: String,
-    web: String,
-    plain: Option<String>,
-    ops: String,
-    control: String,
-    certificate_sha256: String,
-}
-
 /// A running gateway. Dropping it kills it.
 #[derive(Debug)]
 pub struct Gateway {
-    process: Child,
+    running: Running,
+    launch: Launch,
     folder: TempDir,
+    /// The binary by its own name, for subcommands.
     binary: PathBuf,
-    ports: Ports,
-    log: Arc<Mutex<String>>,
-    log_reader: JoinHandle<()>,
+    log: Said,
+    output: Said,
 }
 
 impl Gateway {
-    /// Starts one and waits until it takes calls.
+    /// Starts `tandem serve` and waits until it takes calls.
     ///
     /// # Errors
     /// When there is no binary, or it does not come up.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        std::fs::write(folder.path().join(CONFIG), toml(&settings, folder.path())?)?;
-        let binary = binary()?;
-        let log = Arc::new(Mutex::new(String::new()));
-        let (process, ports, log_reader) = spawn(&binary, folder.path(), &log).await?;
-        Ok(Self { process, folder, binary, ports, log, log_reader })
+        let config = folder.path().join(CONFIG);
+        std::fs::write(&config, toml(&settings, folder.path())?)?;
+        let arguments = vec!["serve".to_owned(), "--config".to_owned(), config.display().to_string()];
+        let launch = launch(arguments, folder.path())?;
+        Self::launch(folder, launch).await
+    }
+
+    /// Starts `tandem dev` on free ports, with more arguments, and waits until it takes calls.
+    ///
+    /// # Errors
+    /// When there is no binary, or it does not come up.
+    pub async fn dev(arguments: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let any_port = ["--listen", "--media", "--ops", "--control"].map(|option| [option, "127.0.0.1:0"]);
+        let words = [&["dev", "--data-dir", "data", "--shards", "1"][..], any_port.as_flattened(), arguments];
+        let arguments = words.concat().into_iter().map(str::to_owned).collect();
+        let launch = launch(arguments, folder.path())?;
+        Self::launch(folder, launch).await
+    }
+
+    /// Starts a process that becomes a gateway and waits until it takes calls. The folder, which the process may use, is removed at the end.
+    ///
+    /// # Errors
+    /// When there is no binary, or it does not come up.
+    pub async fn launch(folder: TempDir, launch: Launch) -> anyhow::Result<Self> {
+        let (log, output) = (Said::default(), Said::default());
+        let running = Running::start(&launch, &log, &output).await?;
+        Ok(Self { running, launch, folder, binary: binary()?, log, output })
     }
 
     /// Waits until the process has ended, and starts it again over the same data, on other ports.
@@ -96,10 +95,9 @@ impl Gateway {
     /// When it does not end, or does not come up again.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.ended().await?;
-        self.log_reader.abort();
         // What the process before wrote must not be taken for its successor's.
-        std::fs::remove_file(self.folder.path().join("data/ports.json"))?;
-        (self.process, self.ports, self.log_reader) = spawn(&self.binary, self.folder.path(), &self.log).await?;
+        std::fs::remove_file(self.launch.data_dir.join("ports.json"))?;
+        self.running = Running::start(&self.launch, &self.log, &self.output).await?;
         Ok(())
     }
 
@@ -109,7 +107,7 @@ impl Gateway {
     /// When it fails; with what it said.
     pub async fn command(&self, tenant: &str, arguments: &[String]) -> anyhow::Result<String> {
         let mut command = Command::new(&self.binary);
-        command.args(arguments).arg("--data-dir").arg(self.folder.path().join("data")).kill_on_drop(true);
+        command.args(arguments).arg("--data-dir").arg(&self.launch.data_dir).kill_on_drop(true);
         if !tenant.is_empty() {
             command.args(["--tenant", tenant]);
         }
@@ -123,17 +121,17 @@ impl Gateway {
     /// What a client needs to connect over `transport`. WebTransport and WebSocket listen on different ports here.
     pub fn options(&self, transport: TransportChoice, token: &str) -> Options {
         let address = match transport {
-            TransportChoice::WebTransport => &self.ports.media,
-            TransportChoice::Auto | TransportChoice::WebSocket => &self.ports.web,
+            TransportChoice::WebTransport => &self.running.ports.media,
+            TransportChoice::Auto | TransportChoice::WebSocket => &self.running.ports.web,
         };
-        let trust = Trust::certificate_hash(&self.ports.certificate_sha256).expect("the gateway prints a hash");
+        let trust = Trust::certificate_hash(&self.running.ports.certificate_sha256).expect("the gateway prints a hash");
         let url = Url::parse(&format!("https://{address}")).expect("the gateway prints an address");
         Options { trust, transport, ..Options::new(url, token) }
     }
 
     /// The certificate's SHA-256.
     pub fn certificate_hash(&self) -> &str {
-        &self.ports.certificate_sha256
+        &self.running.ports.certificate_sha256
     }
 
     /// The binary.
@@ -143,7 +141,7 @@ impl Gateway {
 
     /// Where WebTransport listens, `host:port`.
     pub fn media_address(&self) -> &str {
-        &self.ports.media
+        &self.running.ports.media
     }
 
     /// Where plain HTTP and WebSocket listen, `host:port`.
@@ -151,12 +149,12 @@ impl Gateway {
     /// # Panics
     /// When the gateway did not say so, though it was told to.
     pub fn plain_address(&self) -> &str {
-        self.ports.plain.as_deref().expect("the tests' configuration has a plain address")
+        self.running.ports.plain.as_deref().expect("the tests' configuration has a plain address")
     }
 
     /// Where the control API listens, `host:port`.
     pub fn control_address(&self) -> &str {
-        &self.ports.control
+        &self.running.ports.control
     }
 
     /// A folder of this gateway's own, for a test's files.
@@ -166,7 +164,36 @@ impl Gateway {
 
     /// The log so far.
     pub fn log(&self) -> String {
-        lock(&self.log).clone()
+        self.log.so_far()
+    }
+
+    /// What it printed for whoever started it.
+    pub fn output(&self) -> String {
+        self.output.so_far()
+    }
+
+    /// Waits until it has printed something.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn prints(&self, words: &str) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.output().contains(words) {
+            if Instant::now() > deadline {
+                bail!("{words:?} is not printed:\n{}{}", self.output(), self.log());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
+    }
+
+    /// A good token for a user of the demo tenant, which `tandem dev` and the voice trigger have.
+    ///
+    /// # Errors
+    /// When there is no demo tenant.
+    pub fn demo_token(&self, user: &str) -> anyhow::Result<String> {
+        let secret = std::fs::read_to_string(self.launch.data_dir.join("demo-secret"))?;
+        Ok(token::sign(&token::Claims { iss: "demo".to_owned(), ..token::claims(user) }, &secret))
     }
 
     /// Every call record so far, newest first.
@@ -175,7 +202,7 @@ impl Gateway {
     /// When `tandem records` fails.
     pub async fn records(&self) -> anyhow::Result<Vec<Record>> {
         let mut command = Command::new(&self.binary);
-        command.args(["records", "--json", "--data-dir"]).arg(self.folder.path().join("data"));
+        command.args(["records", "--json", "--data-dir"]).arg(&self.launch.data_dir);
         let output = command.output().await?;
         if !output.status.success() {
             bail!("tandem records: {}", String::from_utf8_lossy(&output.stderr));
@@ -207,7 +234,7 @@ impl Gateway {
     /// # Errors
     /// When the gateway does not answer.
     pub async fn metrics(&self) -> anyhow::Result<String> {
-        get(&self.ports.ops, "/metrics").await
+        get(&self.running.ports.ops, "/metrics").await
     }
 
     /// The sum of a metric over all its labels.
@@ -244,9 +271,7 @@ impl Gateway {
     /// # Errors
     /// When there is no such process any more.
     pub async fn signal(&self, name: &str) -> anyhow::Result<()> {
-        let pid = self.process.id().context("the gateway has ended")?.to_string();
-        let status = Command::new("kill").args(["-s", name, &pid]).status().await?;
-        if status.success() { Ok(()) } else { bail!("kill -s {name} {pid}: {status}") }
+        self.running.signal(name).await
     }
 
     /// Waits until the process has ended.
@@ -254,64 +279,17 @@ impl Gateway {
     /// # Errors
     /// When it does not end.
     pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
-        Ok(timeout(PATIENCE, self.process.wait()).await.context("the gateway does not end")??)
+        self.running.ended().await
     }
 }
 
 /// The configuration file, in the gateway's folder.
 const CONFIG: &str = "tandem.toml";
 
-type Started = (Child, Ports, JoinHandle<()>);
-
-/// Starts the process and waits until it takes calls.
-async fn spawn(binary: &Path, folder: &Path, log: &Arc<Mutex<String>>) -> anyhow::Result<Started> {
-    let mut process = Command::new(binary)
-        .args(["serve", "--config"])
-        .arg(folder.join(CONFIG))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
-    let stderr = process.stderr.take().context("the gateway has no stderr")?;
-    let log_reader = tokio::spawn(read_log(BufReader::new(stderr), log.clone()));
-    match timeout(START_PATIENCE, ready(&mut process, &folder.join("data"))).await {
-        Ok(Ok(ports)) => Ok((process, ports, log_reader)),
-        failed => {
-            let why = failed.map_or_else(|_| "it takes too long".to_owned(), |outcome| format!("{outcome:?}"));
-            bail!("the gateway does not come up: {why}\n{}", lock(log));
-        }
-    }
-}
-
-fn lock(log: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn read_log(stderr: impl tokio::io::AsyncBufRead + Unpin, log: Arc<Mutex<String>>) {
-    let mut lines = stderr.lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        let mut log = lock(&log);
-        if log.len() + line.len() < LOG_BYTES_MAX {
-            log.push_str(&line);
-            log.push('\n');
-        }
-    }
-}
-
-/// `TANDEM_BIN`, else the binary beside the test's own executable.
-fn binary() -> anyhow::Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("TANDEM_BIN") {
-        return Ok(binary.into());
-    }
-    let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("the test has no target folder")?;
-    let binary = profile.join(format!("tandem{}", std::env::consts::EXE_SUFFIX));
-    if !binary.is_file() {
-        bail!("there is no {}; build it with `cargo build -p tandem`, or set TANDEM_BIN", binary.display());
-    }
-    Ok(binary)
+/// The binary with these arguments, in a folder that has its data.
+fn launch(arguments: Vec<String>, folder: &Path) -> anyhow::Result<Launch> {
+    let (working_dir, data_dir) = (folder.to_owned(), folder.join("data"));
+    Ok(Launch { program: binary()?, arguments, environment: Vec::new(), working_dir, data_dir })
 }
 
 fn toml(settings: &Settings, folder: &Path) -> anyhow::Result<String> {
@@ -340,31 +318,4 @@ log = {{ level = {log_level:?} }}
 drain = {{ seconds = {drain_seconds} }}
 {text}"
     ))
-}
-
-/// Waits until the gateway has said where it listens and that it is ready.
-async fn ready(process: &mut Child, data: &Path) -> anyhow::Result<Ports> {
-    loop {
-        if let Some(status) = process.try_wait()? {
-            bail!("it ended: {status}");
-        }
-        if let Ok(text) = std::fs::read_to_string(data.join("ports.json")) {
-            let ports: Ports = serde_json::from_str(&text).with_context(|| format!("ports.json: {text}"))?;
-            if get(&ports.ops, "/readyz").await.is_ok() {
-                return Ok(ports);
-            }
-        }
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// The body of a GET, when it is answered with 200.
-async fn get(address: &str, path: &str) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    timeout(PATIENCE, stream.read_to_string(&mut answer)).await.context("no answer")??;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { bail!("{path}: {head}") }
 }
