@@ -9,15 +9,19 @@ use anyhow::{Context as _, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
-use tandem_end_to_end::{Gateway, Settings, function};
+use tandem_end_to_end::{Gateway, PATIENCE, Settings, function};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// How often the gateway is killed.
 const CYCLES: u64 = 12;
 
 /// How long writers work before the kill: as long as tens of changes take.
 const ALIVE_MS: std::ops::Range<u64> = 50..900;
+
+/// In one of so many cycles the kill waits for a roll-out first: on a busy machine it takes longer than most lives.
+const DEPLOYED_EVERY: u64 = 4;
 
 /// The tenant whose changes are counted; made through the API, so that its very existence is one of them.
 const TENANT: &str = "durable";
@@ -82,6 +86,17 @@ fn another(folder: &Path, component: &[u8], name: &str) -> anyhow::Result<String
     Ok(file.to_str().context("a path of UTF-8")?.to_owned())
 }
 
+/// Waits until a roll-out more is acknowledged.
+async fn deployed(done: &Mutex<Acknowledged>) -> anyhow::Result<()> {
+    let before = done.lock().await.live;
+    let deadline = Instant::now() + PATIENCE;
+    while done.lock().await.live == before {
+        ensure!(Instant::now() < deadline, "nothing is rolled out");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 /// The names that a list has.
 async fn names(gateway: &Gateway, list: &[&str], field: &str) -> anyhow::Result<BTreeSet<String>> {
     let arguments: Vec<String> = list.iter().map(|word| (*word).to_owned()).collect();
@@ -121,6 +136,9 @@ async fn nothing_that_was_acknowledged_is_lost_to_kill_9() -> anyhow::Result<()>
         let mut writers = JoinSet::new();
         for kind in 0..4 {
             writers.spawn(write(gateway.clone(), cycle, kind, component.clone(), done.clone()));
+        }
+        if cycle % DEPLOYED_EVERY == 0 {
+            deployed(&done).await?;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(ALIVE_MS))).await;
         gateway.signal("KILL").await?;
