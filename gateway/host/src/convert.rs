@@ -68,6 +68,32 @@ fn outcome(outcome: &event::Outcome) -> wit::Outcome {
             answered_by: dialled.answered_by.clone(),
             talked: dialled.talked,
         }),
+        event::Outcome::Played(played) => {
+            wit::Outcome::Played(wit::PlayOutcome { finished: played.finished, failure: played.failure.clone() })
+        }
+        event::Outcome::Gathered(gathered) => wit::Outcome::Gathered(wit::GatherOutcome {
+            digits: gathered.digits.clone(),
+            complete: gathered.complete,
+            ended_by: match gathered.ended_by {
+                event::GatherEnd::MaxDigits => wit::GatherEnd::MaxDigits,
+                event::GatherEnd::FinishKey => wit::GatherEnd::FinishKey,
+                event::GatherEnd::FirstDigitTimeout => wit::GatherEnd::FirstDigitTimeout,
+                event::GatherEnd::InterDigitTimeout => wit::GatherEnd::InterDigitTimeout,
+            },
+        }),
+        event::Outcome::LeftMessage(message) => wit::Outcome::LeftMessage(wit::MessageOutcome {
+            recording: message.recording.clone(),
+            duration: message.duration,
+            ended_by: match message.ended_by {
+                event::MessageEnd::FinishKey => wit::MessageEnd::FinishKey,
+                event::MessageEnd::Silence => wit::MessageEnd::Silence,
+                event::MessageEnd::MaxDuration => wit::MessageEnd::MaxDuration,
+                event::MessageEnd::Failed => wit::MessageEnd::Failed,
+            },
+        }),
+        event::Outcome::Started(started) => {
+            wit::Outcome::Started(wit::StartOutcome { id: started.id.clone(), failure: started.failure.clone() })
+        }
     }
 }
 
@@ -96,13 +122,17 @@ fn step(step: wit::Step) -> plan::Step {
         wit::Step::Broadcast(channel) => plan::Step::Broadcast(channel),
         wit::Step::Listen(channel) => plan::Step::Listen(channel),
         wit::Step::Enqueue(step) => plan::Step::Enqueue(enqueue(step)),
-        wit::Step::Voicemail(step) => {
-            plan::Step::Voicemail(plan::VoicemailStep { mailbox: step.mailbox, greeting: step.greeting.map(audio) })
-        }
+        wit::Step::Voicemail(step) => plan::Step::Voicemail(plan::VoicemailStep {
+            mailbox: step.mailbox,
+            greeting: step.greeting.map(audio),
+            max_duration: step.max_duration,
+            silence_timeout: step.silence_timeout,
+            finish_key: step.finish_key,
+        }),
         wit::Step::Record(step) => plan::Step::Record(record(step)),
         wit::Step::Transfer(step) => plan::Step::Transfer(transfer(step)),
         wit::Step::Park(step) => plan::Step::Park(plan::ParkStep { slot: step.slot, timeout: step.timeout }),
-        wit::Step::Tap(step) => plan::Step::Tap(plan::TapStep { url: step.url, legs: legs(step.legs) }),
+        wit::Step::Tap(step) => plan::Step::Tap(tap(step)),
         wit::Step::Redirect(address) => plan::Step::Redirect(address),
         wit::Step::Reject(rejection) => {
             plan::Step::Reject(plan::Rejection { cause: cause(rejection.cause), reason: rejection.reason })
@@ -122,7 +152,19 @@ fn audio(source: wit::AudioSource) -> plan::AudioSource {
             wit::Tone::Congestion => plan::Tone::Congestion,
             wit::Tone::Beep => plan::Tone::Beep,
         }),
+        wit::AudioSource::Digits(digits) => plan::AudioSource::Digits(digits),
     }
+}
+
+fn tap(step: wit::TapStep) -> plan::TapStep {
+    let format = match step.format {
+        wit::TapFormat::Opus => plan::TapFormat::Opus,
+        wit::TapFormat::Pcm8k => plan::TapFormat::Pcm8k,
+        wit::TapFormat::Pcm16k => plan::TapFormat::Pcm16k,
+        wit::TapFormat::Pcm24k => plan::TapFormat::Pcm24k,
+        wit::TapFormat::Pcm48k => plan::TapFormat::Pcm48k,
+    };
+    plan::TapStep { url: step.url, legs: legs(step.legs), format, speaks: step.speaks }
 }
 
 fn gather(step: wit::GatherStep) -> plan::GatherStep {
@@ -226,7 +268,7 @@ macro_rules! causes {
 }
 
 causes! {
-    Normal, Cancelled, Busy, NoAnswer, Declined, AnsweredElsewhere, NotFound, Unreachable, Forbidden, OwnAddress, Closed, TimeLimit,
+    Normal, Cancelled, Busy, NoAnswer, Declined, AnsweredElsewhere, NotFound, Unreachable, Forbidden, OwnAddress, Closed, Redirected, TimeLimit,
     ConnectionLost, FunctionFailed, NoRoute, Overloaded, Shutdown, InternalError,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use kit::{INCOMING, call, guest, host, patient, until_idle};
 use tandem_host::{Function, Host, Invocation, Kind, Limits, limits};
 use tandem_switch::exchange::ConsultFailure;
-use tandem_switch::plan::{Action, Plan};
+use tandem_switch::plan::{Action, Order, Plan};
 
 /// A guest of each world.
 const WORLDS: [(&str, Kind); 4] = [
@@ -37,7 +37,8 @@ async fn once(name: &str, limits: Limits, to: &str) -> Result<Plan, ConsultFailu
 fn rung(plan: Plan) -> Vec<String> {
     let steps = plan.accept().unwrap().steps;
     let dial = steps.into_iter().find_map(|step| if let Action::Dial(dial) = step { Some(dial) } else { None });
-    dial.expect("a dial").rounds.concat().into_iter().map(String::from).collect()
+    let Order::Rounds(rounds) = dial.expect("a dial").order else { panic!("a dial in rounds") };
+    rounds.concat().into_iter().map(String::from).collect()
 }
 
 #[tokio::test]

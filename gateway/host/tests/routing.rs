@@ -6,7 +6,7 @@ use kit::{INCOMING, call, guest, host, patient};
 use tandem_host::{Function, Host};
 use tandem_switch::cause::Cause;
 use tandem_switch::event::{Consultation, Context, DialOutcome, EndedCall, Event, Outcome};
-use tandem_switch::plan::{Accepted, Action, Plan};
+use tandem_switch::plan::{Accepted, Action, Order, Plan};
 use tandem_switch::time::UnixMillis;
 
 async fn ask(host: &Host, function: &Function, context: &Context, event: &Event) -> Plan {
@@ -16,7 +16,7 @@ async fn ask(host: &Host, function: &Function, context: &Context, event: &Event)
 /// Who rings, round by round.
 fn rung(plan: &Accepted) -> Vec<Vec<&str>> {
     let dial = plan.steps.iter().find_map(|step| if let Action::Dial(dial) = step { Some(dial) } else { None });
-    let rounds = &dial.expect("a dial").rounds;
+    let Order::Rounds(rounds) = &dial.expect("a dial").order else { panic!("a dial in rounds") };
     rounds.iter().map(|round| round.iter().map(|user| user.as_str()).collect()).collect()
 }
 

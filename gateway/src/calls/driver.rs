@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem_host::Host;
+use tandem_switch::audio::{AudioCommand, AudioEvent, Destination};
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
@@ -31,7 +32,7 @@ use crate::calls::standing::{BudgetMetrics, Standings};
 use crate::calls::webhook;
 use crate::clock::unix_now;
 use crate::control::{LiveCall, Status};
-use crate::media::{Allowances, LinkEvent, Media, Route};
+use crate::media::{Allowances, LinkEvent, Listener, Media, Route};
 use crate::outgoing::Client;
 use crate::outgoing::webhook::Webhook;
 use crate::store::{InvocationLog, Kv, Store};
@@ -385,8 +386,10 @@ impl CallDriver {
                 Output::Close { link, reason } => self.parts.media.close(link, reason),
                 Output::Consult(consult) => self.consult(*consult),
                 Output::Route { call: _, speaker: _, from, flow, to, gate } => {
+                    let to = to.into_iter().filter_map(|destination| self.listener(destination)).collect();
                     self.parts.media.route(Route { from, flow, to, gate });
                 }
+                Output::Audio(command) => self.audio(command),
                 Output::Unroute { call, speaker, from, flow } => {
                     let counters = self.parts.media.unroute(from, flow);
                     self.voice.entry(call).or_default().push((speaker, counters));
@@ -394,6 +397,27 @@ impl CallDriver {
                 Output::Record(record) => self.record(*record),
             }
         }
+    }
+
+    fn listener(&self, destination: Destination) -> Option<Listener> {
+        match destination {
+            Destination::Link(link) => Some(Listener::Link(link)),
+            Destination::Port(_) | Destination::Recording(..) | Destination::Tap(..) => None,
+        }
+    }
+
+    /// There are no codec threads: every wish of theirs fails, and the call goes on.
+    fn audio(&mut self, command: AudioCommand) {
+        let failure = || "this gateway has no codec threads".to_owned();
+        let event = match command {
+            AudioCommand::Play { port, playback, .. } => {
+                AudioEvent::Played { port, playback, failure: Some(failure()) }
+            }
+            AudioCommand::Record { recording, .. } => AudioEvent::RecordingFailed { recording, failure: failure() },
+            AudioCommand::Tap { tap, .. } => AudioEvent::TapEnded { tap, failure: Some(failure()) },
+            _ => return,
+        };
+        self.handle(Input::Audio(event));
     }
 
     fn send(&mut self, link: LinkId, message: ServerMessage) {

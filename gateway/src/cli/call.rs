@@ -146,7 +146,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
             Cause::Cancelled => 14,
             Cause::ConnectionLost => 15,
             Cause::Forbidden | Cause::OwnAddress => 16,
-            Cause::Closed | Cause::NoRoute | Cause::FunctionFailed | Cause::TimeLimit => 17,
+            Cause::Closed | Cause::Redirected | Cause::NoRoute | Cause::FunctionFailed | Cause::TimeLimit => 17,
             Cause::Overloaded | Cause::Shutdown => 18,
             Cause::InternalError => 1,
         },

@@ -1,6 +1,9 @@
 //! A listener's way out, as a talker's forwarding table holds it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tandem_switch::audio::Destination;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -11,6 +14,30 @@ pub(crate) enum Egress {
     Quic(quinn::Connection),
     /// A WebSocket's queue of binary messages.
     Websocket(mpsc::Sender<Bytes>),
+    /// A port, recording or tap of the codec threads.
+    Sink(Sink),
+    /// All of these, in this order. What becomes of a datagram is what becomes of it at the first: the party, where there is one.
+    Several(Arc<[Egress]>),
+}
+
+/// Takes copies of voice in for the codec threads.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// What it is for.
+    pub destination: Destination,
+    /// The queue of the thread that it belongs to. When it is full, the copy is lost.
+    pub queue: mpsc::Sender<Heard>,
+}
+
+/// A copy of a voice datagram.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// What it is for.
+    pub destination: Destination,
+    /// When it came.
+    pub at: std::time::Instant,
+    /// The very bytes that came in.
+    pub datagram: Bytes,
 }
 
 /// What became of a datagram.
@@ -44,6 +71,20 @@ impl Egress {
                 Err(TrySendError::Full(_)) => Departure::Refused,
                 Err(TrySendError::Closed(_)) => Departure::Gone,
             },
+            Self::Sink(Sink { destination, queue }) => {
+                let heard = Heard { destination: *destination, at: std::time::Instant::now(), datagram };
+                match queue.try_send(heard) {
+                    Ok(()) => Departure::Sent,
+                    Err(TrySendError::Full(_)) => Departure::Refused,
+                    Err(TrySendError::Closed(_)) => Departure::Gone,
+                }
+            }
+            Self::Several(all) => {
+                let mut departures = all.iter().map(|egress| egress.send(datagram.clone()));
+                let first = departures.next().unwrap_or(Departure::Gone);
+                departures.for_each(drop);
+                first
+            }
         }
     }
 }

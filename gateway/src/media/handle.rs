@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::allowance::Allowance;
+use super::egress::{Egress, Sink};
 use super::link::{Directory, LinkEvent, shard_of_link};
 use super::metrics::MediaMetrics;
 use super::shard::{Command, Shard, ShardLoop};
@@ -67,15 +68,24 @@ pub enum MediaError {
     },
 }
 
-/// A flow's way from its talker to its listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a voice is heard.
+#[derive(Clone, Debug)]
+pub enum Listener {
+    /// Over another link.
+    Link(LinkId),
+    /// By the codec threads.
+    Sink(Sink),
+}
+
+/// A flow's way from its talker to its listeners.
+#[derive(Clone, Debug)]
 pub struct Route {
     /// The talker's link.
     pub from: LinkId,
     /// The flow, the same at both ends.
     pub flow: FlowId,
-    /// The listener's link.
-    pub to: LinkId,
+    /// Everybody and everything that hears it.
+    pub to: Vec<Listener>,
     /// Whether packets pass.
     pub gate: Gate,
 }
@@ -194,14 +204,33 @@ impl Media {
         self.command(link, Command::Allow { link, allowance });
     }
 
-    /// Forwards a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters. When either link
-    /// is lost, for which `Lost` is under way, nothing passes.
+    /// Forwards a flow; replaces an earlier route of the same `from` and `flow` and keeps its counters. To a link that is lost, for which
+    /// `Lost` is under way, nothing passes.
     pub fn route(&self, route: Route) {
         let Route { from, flow, to, gate } = route;
-        match self.inner.directory.get(to) {
-            Some(listener) => self.command(from, Command::Route { from, flow, egress: listener.egress, gate }),
-            None => self.command(from, Command::Shut { from, flow }),
+        let egress = |listener| match listener {
+            Listener::Link(link) => self.egress(link),
+            Listener::Sink(sink) => Some(Egress::Sink(sink)),
+        };
+        let mut all: Vec<Egress> = to.into_iter().filter_map(egress).collect();
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => self.command(from, Command::Route { from, flow, egress: only, gate }),
+            (Some(last), false) => {
+                all.push(last);
+                let egress = Egress::Several(all.into());
+                self.command(from, Command::Route { from, flow, egress, gate });
+            }
+            (None, _) => {
+                // A route whose gate is shut still counts what comes.
+                let egress = Egress::Several(Arc::new([]));
+                self.command(from, Command::Route { from, flow, egress, gate: Gate::Closed });
+            }
         }
+    }
+
+    /// A link's way out, to send it voice from elsewhere than another link; `None` when it is lost.
+    pub(crate) fn egress(&self, link: LinkId) -> Option<Egress> {
+        self.inner.directory.get(link).map(|handle| handle.egress)
     }
 
     /// Stops forwarding a flow and gives what was received on it, also when its talker's link is lost by now. The answer is dropped

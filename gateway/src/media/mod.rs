@@ -32,7 +32,8 @@ mod websocket;
 mod webtransport;
 
 pub use allowance::{Allowance, Allowances};
-pub use handle::{Media, MediaConfig, MediaError, Route};
+pub use egress::{Heard, Sink};
+pub use handle::{Listener, Media, MediaConfig, MediaError, Route};
 pub use link::LinkEvent;
 pub use metrics::MediaMetrics;
 pub use websocket::bounded_upgrade;

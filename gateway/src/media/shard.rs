@@ -31,8 +31,6 @@ use super::{limits, websocket, webtransport};
 pub(crate) enum Command {
     /// Make or change a route.
     Route { from: LinkId, flow: FlowId, egress: Egress, gate: Gate },
-    /// Let nothing pass a route, if there is one: its new listener is lost already.
-    Shut { from: LinkId, flow: FlowId },
     /// End a route and give its counters; the answer is dropped when there is none.
     Unroute { from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception> },
     /// Give the counters of all routes.
@@ -134,12 +132,6 @@ impl Shard {
         }
     }
 
-    fn shut(&self, from: LinkId, flow: FlowId) {
-        if let Some(place) = self.places.borrow().get(&from) {
-            place.traffic.borrow_mut().flows.gate(flow, Gate::Closed);
-        }
-    }
-
     fn unroute(&self, from: LinkId, flow: FlowId, answer: oneshot::Sender<Reception>) {
         let mut places = self.places.borrow_mut();
         let Some(place) = places.get(&from) else { return };
@@ -232,7 +224,6 @@ impl ShardLoop {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Route { from, flow, egress, gate } => self.shard.route(from, flow, egress, gate),
-            Command::Shut { from, flow } => self.shard.shut(from, flow),
             Command::Unroute { from, flow, answer } => self.shard.unroute(from, flow, answer),
             Command::Measure { answer } => {
                 let _ = answer.send(self.shard.measure());

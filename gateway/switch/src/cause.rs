@@ -29,6 +29,8 @@ pub enum Cause {
     OwnAddress,
     /// Nobody takes calls at this hour or place.
     Closed,
+    /// The caller was told to call another address.
+    Redirected,
     /// The call reached its maximum length.
     TimeLimit,
     /// A party's connection was lost and did not come back in time.
@@ -47,7 +49,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of the contract.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Normal,
         Self::Cancelled,
         Self::Busy,
@@ -59,6 +61,7 @@ impl Cause {
         Self::Forbidden,
         Self::OwnAddress,
         Self::Closed,
+        Self::Redirected,
         Self::TimeLimit,
         Self::ConnectionLost,
         Self::FunctionFailed,
@@ -82,6 +85,7 @@ impl Cause {
             Self::Forbidden => "forbidden",
             Self::OwnAddress => "own-address",
             Self::Closed => "closed",
+            Self::Redirected => "redirected",
             Self::TimeLimit => "time-limit",
             Self::ConnectionLost => "connection-lost",
             Self::FunctionFailed => "function-failed",

@@ -110,6 +110,86 @@ pub enum Outcome {
     None,
     /// What a `dial` brought.
     Dialled(DialOutcome),
+    /// What a `play` brought.
+    Played(PlayOutcome),
+    /// What a `gather` brought.
+    Gathered(GatherOutcome),
+    /// What a `voicemail` brought.
+    LeftMessage(MessageOutcome),
+    /// What a `record` or `tap` brought.
+    Started(StartOutcome),
+}
+
+/// What a `play` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlayOutcome {
+    /// Whether it was played to its end.
+    pub finished: bool,
+    /// Why not.
+    pub failure: Option<String>,
+}
+
+/// What a `gather` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct GatherOutcome {
+    /// The keys pressed, without the finish key.
+    pub digits: String,
+    /// Whether there are at least `min-digits`.
+    pub complete: bool,
+    /// What ended the entry.
+    pub ended_by: GatherEnd,
+}
+
+/// What ends an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatherEnd {
+    /// There are `max-digits`.
+    MaxDigits,
+    /// The finish key.
+    FinishKey,
+    /// No first key in time.
+    FirstDigitTimeout,
+    /// No further key in time.
+    InterDigitTimeout,
+}
+
+/// What a `voicemail` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct MessageOutcome {
+    /// The recording's identifier, when a message was kept.
+    pub recording: Option<String>,
+    /// How long it is, milliseconds.
+    pub duration: u32,
+    /// What ended it.
+    pub ended_by: MessageEnd,
+}
+
+/// What ends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageEnd {
+    /// The finish key.
+    FinishKey,
+    /// Nobody spoke for long enough.
+    Silence,
+    /// It was as long as it may be.
+    MaxDuration,
+    /// The gateway could not record.
+    Failed,
+}
+
+/// What a `record` or `tap` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct StartOutcome {
+    /// The identifier of the recording or tap.
+    pub id: Option<String>,
+    /// What went wrong.
+    pub failure: Option<String>,
 }
 
 /// What a `dial` brought.

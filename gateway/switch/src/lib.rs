@@ -5,12 +5,14 @@
 //! - [`call::Call`]: one call: its plan, cursor and legs;
 //! - [`signal`]: the messages between clients and the gateway;
 //! - [`media`]: datagram and RTP headers, the forwarding table, reception statistics, the jitter buffer;
+//! - [`audio`]: what calls want of the gateway's own voice;
 //! - [`binding`]: which function answers for what was dialled; [`rollout`]: which version of it, and what is thought of each;
 //! - [`budget`]: what a tenant's functions may use;
 //! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON;
 //! - [`http_contract`]: the same contract for a function that is asked over HTTP.
 #![forbid(unsafe_code)]
 
+pub mod audio;
 pub mod binding;
 pub mod budget;
 pub mod call;

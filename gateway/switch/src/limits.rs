@@ -100,3 +100,45 @@ pub const WATCHED_USERS_MAX: usize = 256;
 /// Most flows that one link may talk on: one for each of its [`CALLS_PER_SESSION_MAX`] calls, and room for those that are just
 /// being replaced. Further: no route is made.
 pub const FLOWS_PER_LINK_MAX: usize = 16;
+
+/// Most times that one step plays something. More: the plan is refused.
+pub const PLAY_TIMES_MAX: u32 = 1000;
+
+/// How long one step may play: the longest prompt (10 min) six times over. Then it is stopped and the plan goes on; it also guards against
+/// codec threads that never answer.
+pub const PLAY_MAX: Duration = Duration::from_hours(1);
+
+/// Most digits that one gather collects (`wit/voice.wit`). More: the plan is refused.
+pub const GATHER_DIGITS_MAX: usize = 64;
+
+/// Most digits kept that were pressed before they were asked for. Further ones are dropped.
+pub const TYPE_AHEAD_MAX: usize = 64;
+
+/// Shortest and longest time to wait for a digit. Outside: the plan is refused.
+pub const DIGIT_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// See [`DIGIT_TIMEOUT_MIN`].
+pub const DIGIT_TIMEOUT_MAX: Duration = Duration::from_mins(5);
+
+/// How long a callee has to press the confirm key after the whisper. Then the device counts as one that does not answer.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Shortest and longest message that a plan may ask for. Outside: the plan is refused.
+pub const MESSAGE_MIN: Duration = Duration::from_secs(1);
+/// See [`MESSAGE_MIN`].
+pub const MESSAGE_MAX: Duration = Duration::from_mins(10);
+
+/// A message that is shorter is not kept: somebody hung up at the beep.
+pub const MESSAGE_KEPT_MIN: Duration = Duration::from_secs(1);
+
+/// Shortest and longest silence that ends a message. Outside: the plan is refused.
+pub const SILENCE_MIN: Duration = Duration::from_secs(1);
+/// See [`SILENCE_MIN`].
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Longest address of a tap, bytes. Longer: the plan is refused.
+pub const TAP_URL_BYTES_MAX: usize = 2048;
+
+/// Most recordings of one call, messages included, and most taps of one call at once. Further: refused in the step's outcome.
+pub const RECORDINGS_PER_CALL_MAX: u16 = 64;
+/// See [`RECORDINGS_PER_CALL_MAX`].
+pub const TAPS_PER_CALL_MAX: usize = 4;

@@ -16,6 +16,7 @@ use crate::event::Header;
 use crate::id::{CallId, FlowId, SessionId, TenantId, UserId};
 use crate::limits;
 use crate::media::stats::Reception;
+use crate::plan::RecordAction;
 use crate::time::UnixMillis;
 
 /// The protocol version that `hello` and `welcome` carry.
@@ -80,6 +81,13 @@ pub enum ClientMessage {
     Unmute {
         /// Which call.
         call: CallId,
+    },
+    /// Starts, stops, pauses or resumes the recording of a call. Needs the grant `record`.
+    Record {
+        /// Which call.
+        call: CallId,
+        /// What to do.
+        action: RecordAction,
     },
     /// Keys pressed.
     Dtmf {
@@ -260,6 +268,36 @@ pub enum Happening {
         send: FlowId,
         /// Receive voice under this one.
         receive: FlowId,
+    },
+    /// The gateway itself answered, or speaks again after a dial: prompts are heard, and this party's voice is taken in. May come again in one
+    /// call; each time it says all that is sent and received from here on.
+    Answered {
+        /// Send voice under this flow identifier.
+        send: FlowId,
+        /// Receive the gateway's voice under this one.
+        receive: FlowId,
+    },
+    /// A further voice is heard from here, beside those that are heard already: mix them.
+    Hear {
+        /// Receive it under this flow identifier.
+        receive: FlowId,
+        /// Whose it is: a user, or `gateway`.
+        who: String,
+    },
+    /// A further voice is heard no more.
+    Unhear {
+        /// Its flow identifier.
+        receive: FlowId,
+    },
+    /// A recording of this party's voice began (`true`) or went on, or it paused or ended (`false`).
+    Recorded {
+        /// Whether it is recorded from here.
+        on: bool,
+    },
+    /// Call this address instead; `ended` follows.
+    Redirected {
+        /// Whom to call.
+        to: String,
     },
     /// A dial that was answered is over and the plan goes on; voice stops.
     Disconnected,

@@ -45,6 +45,8 @@ pub enum Grant {
     Answer,
     /// See who is reachable.
     Presence,
+    /// Start and stop recordings.
+    Record,
 }
 
 impl Grant {

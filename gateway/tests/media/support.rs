@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use prometheus_client::registry::Registry;
 use quinn::crypto::rustls::QuicClientConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tandem::media::{LinkEvent, Media, MediaConfig, MediaMetrics, Route};
+use tandem::media::{LinkEvent, Listener, Media, MediaConfig, MediaMetrics, Route};
 use tandem_switch::event::Transport;
 use tandem_switch::exchange::Gate;
 use tandem_switch::id::{FlowId, LinkId};
@@ -103,7 +103,7 @@ impl Gateway {
     }
 
     pub(crate) fn route(&self, from: LinkId, flow: FlowId, to: LinkId, gate: Gate) {
-        self.media.route(Route { from, flow, to, gate });
+        self.media.route(Route { from, flow, to: vec![Listener::Link(to)], gate });
     }
 
     /// Waits until `packets` were received on a flow; route commands given before are carried out by then.

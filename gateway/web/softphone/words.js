@@ -20,6 +20,7 @@ const CAUSES = {
   forbidden: 'This call is not allowed',
   'own-address': 'That is your own address',
   closed: 'Closed at this hour',
+  redirected: 'Redirected',
   'time-limit': 'The longest call time was reached',
   'connection-lost': 'The connection was lost',
   'function-failed': 'The call routing failed',

@@ -8,7 +8,7 @@ use tandem_host::outside::{Bytes, HttpResponse, Outside, Question, Refusal, Repl
 use tandem_host::{Host, HostConfig, Invocation};
 use tandem_switch::event::{Context, Event};
 use tandem_switch::http_contract::Request;
-use tandem_switch::plan::{Action, Plan};
+use tandem_switch::plan::{Action, Dial, Order, Plan};
 
 /// A small world: values, variables, and one server.
 #[derive(Debug, Default)]
@@ -65,7 +65,9 @@ async fn invoke(package: &str, world: Arc<World>) -> anyhow::Result<Invocation> 
 fn rung(plan: Plan) -> Vec<Vec<String>> {
     let steps = plan.accept().expect("a plan that this gateway carries out").steps;
     let users = |step: &Action| match step {
-        Action::Dial(dial) => Some(dial.rounds.concat().iter().map(|user| user.as_str().to_owned()).collect()),
+        Action::Dial(Dial { order: Order::Rounds(rounds), .. }) => {
+            Some(rounds.concat().iter().map(|user| user.as_str().to_owned()).collect())
+        }
         _ => None,
     };
     steps.iter().filter_map(users).collect()

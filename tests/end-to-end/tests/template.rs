@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use tandem_host::{Host, HostConfig, Kind};
 use tandem_switch::http_contract::Request;
-use tandem_switch::plan::{Action, Plan};
+use tandem_switch::plan::{Action, Order, Plan};
 
 const NAME: &str = "my-router";
 
@@ -201,7 +201,8 @@ async fn a_new_project_passes_its_own_tests_and_routes_the_sample_event() -> any
     let [Action::RingBack, Action::Dial(dial), Action::Reject { .. }] = &accepted.steps[..] else {
         bail!("{accepted:?}");
     };
-    assert_eq!(dial.rounds.concat().iter().map(|user| user.as_str()).collect::<Vec<_>>(), ["alice", "bob"]);
+    let Order::Rounds(rounds) = &dial.order else { panic!("{dial:?}") };
+    assert_eq!(rounds.concat().iter().map(|user| user.as_str()).collect::<Vec<_>>(), ["alice", "bob"]);
     Ok(())
 }
 

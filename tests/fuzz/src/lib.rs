@@ -8,7 +8,7 @@ mod media;
 use std::fmt::Debug;
 
 use tandem_switch::limits;
-use tandem_switch::plan::{Action, Plan};
+use tandem_switch::plan::{Action, Order, Plan};
 use tandem_switch::signal::{ClientMessage, DecodeError, ServerMessage};
 
 pub use media::media;
@@ -58,11 +58,30 @@ pub fn plan(data: &[u8]) {
 
 fn check_action(action: &Action) {
     match action {
-        Action::RingBack | Action::Hangup(_) => {}
+        Action::Answer | Action::RingBack | Action::Hangup(_) | Action::Record { .. } => {}
+        Action::Play(play) => assert!((1..=limits::PLAY_TIMES_MAX).contains(&play.times)),
+        Action::Gather(gather) => {
+            assert!(gather.min <= gather.max && (1..=limits::GATHER_DIGITS_MAX).contains(&gather.max));
+            for timeout in [gather.first_timeout, gather.inter_timeout] {
+                assert!((limits::DIGIT_TIMEOUT_MIN..=limits::DIGIT_TIMEOUT_MAX).contains(&timeout));
+            }
+        }
+        Action::Voicemail(voicemail) => {
+            assert!((limits::MESSAGE_MIN..=limits::MESSAGE_MAX).contains(&voicemail.max_duration));
+            assert!(voicemail.silence.is_none_or(|span| (limits::SILENCE_MIN..=limits::SILENCE_MAX).contains(&span)));
+        }
+        Action::Tap(tap) => assert!(tap.url.len() <= limits::TAP_URL_BYTES_MAX),
+        Action::Redirect(address) => assert!(address.len() <= limits::ADDRESS_BYTES_MAX),
         Action::Pause(pause) => assert!((limits::PAUSE_MIN..=limits::PAUSE_MAX).contains(pause)),
         Action::Dial(dial) => {
-            assert!(!dial.rounds.is_empty() && dial.rounds.iter().all(|round| !round.is_empty()));
-            assert!(dial.rounds.iter().map(Vec::len).sum::<usize>() <= limits::DIAL_TARGETS_MAX);
+            let targets = match &dial.order {
+                Order::Rounds(rounds) => {
+                    assert!(!rounds.is_empty() && rounds.iter().all(|round| !round.is_empty()));
+                    rounds.iter().map(Vec::len).sum::<usize>()
+                }
+                Order::Weighted(targets) => targets.len(),
+            };
+            assert!((1..=limits::DIAL_TARGETS_MAX).contains(&targets));
             assert!((limits::RING_TIMEOUT_MIN..=limits::RING_TIMEOUT_MAX).contains(&dial.ring_timeout));
             assert!((limits::CALL_DURATION_MIN..=limits::CALL_DURATION_MAX).contains(&dial.max_duration));
             assert!(dial.caller_id.as_ref().is_none_or(|id| id.len() <= limits::ADDRESS_BYTES_MAX));

@@ -191,6 +191,14 @@ impl Course {
                 self.connected(call, send, receive).await?;
                 Line::Connected { peer }
             }
+            Happening::Answered { send, receive } => {
+                self.connected(call, send, receive).await?;
+                Line::Answered
+            }
+            // A second voice beside the first: what is heard is mixed by the receiver, which follows one flow for now.
+            Happening::Hear { .. } | Happening::Unhear { .. } => return Ok(None),
+            Happening::Recorded { on } => Line::Recorded { on },
+            Happening::Redirected { to } => Line::Redirected { to },
             Happening::Ended { cause, reason } => {
                 self.print(&Line::Ended { cause, reason })?;
                 return Ok(Some(cause));

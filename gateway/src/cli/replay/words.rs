@@ -81,6 +81,7 @@ fn audio(source: &AudioSource) -> String {
     match source {
         AudioSource::Prompt(name) => name.clone(),
         AudioSource::Tone(tone) => format!("tone {}", word(tone)),
+        AudioSource::Digits(digits) => format!("digits {digits}"),
     }
 }
 

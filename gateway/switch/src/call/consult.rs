@@ -7,7 +7,7 @@ use crate::event::{Consultation, Context, EndedCall, Event, Outcome, Party, Veri
 use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan, Failed};
 use crate::id::UserId;
 use crate::limits;
-use crate::plan::{Accepted, Action, AfterAnswer, Dial};
+use crate::plan::{Accepted, Action, AfterAnswer, Dial, Order};
 use crate::record::{CallRecord, ConsultationRecord, EndedBy, Instead};
 use crate::time::Instant;
 
@@ -155,10 +155,12 @@ impl Call {
             DefaultPlan::RingDialled { ring_timeout } => match UserId::new(&self.invitation.to) {
                 Err(_) => return self.end(now, Cause::NotFound, EndedBy::Plan, None),
                 Ok(user) => vec![Action::Dial(Dial {
-                    rounds: vec![vec![user]],
+                    order: Order::Rounds(vec![vec![user]]),
                     ring_timeout: (*ring_timeout).clamp(limits::RING_TIMEOUT_MIN, limits::RING_TIMEOUT_MAX),
                     max_duration: limits::CALL_DURATION_MAX,
                     caller_id: None,
+                    whisper: None,
+                    confirm: None,
                     after_answer: AfterAnswer::HangUp,
                 })],
             },

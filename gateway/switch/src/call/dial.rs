@@ -2,16 +2,23 @@
 //!
 //! Devices ring independently: a device that declines stops ringing alone, and its round is over when no device of it rings any
 //! more. What a dial that nobody answered brought is the most telling of its attempts, by [`telling`].
+//!
+//! Whoever answers may first have to be **screened**: they hear a whisper, and press a key before they are connected. Without a key the first
+//! to answer has the call, and the others stop ringing at once; with one the others ring on until somebody has pressed it.
 
 use std::collections::BTreeMap;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::audio::Digit;
 use crate::call::talk::Talk;
-use crate::call::{Call, Found, Output, State};
+use crate::call::{Call, Found, Output, PortDeed, State};
 use crate::cause::Cause;
 use crate::event::{DialOutcome, Outcome};
-use crate::id::{SessionId, UserId};
+use crate::id::{CallId, SessionId, UserId};
 use crate::limits;
-use crate::plan::Dial;
+use crate::plan::{Dial, Order};
 use crate::signal::Happening;
 use crate::time::Instant;
 
@@ -19,33 +26,55 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub(super) struct Dialling {
     dial: Dial,
+    rounds: Vec<Vec<UserId>>,
     /// The round that rings now.
     round: usize,
-    /// Until when it rings; `None` while its users are being found.
+    /// Until when it rings; `None` while its users are being found, and when only screening is left of it.
     until: Option<Instant>,
     /// The devices that ring.
     ringing: BTreeMap<SessionId, UserId>,
+    /// The devices that answered and are not connected yet.
+    screened: BTreeMap<SessionId, Screening>,
     /// The most telling failure so far.
     failure: Option<Cause>,
 }
 
+/// A device that answered, before it is connected.
+#[derive(Debug)]
+struct Screening {
+    user: UserId,
+    /// The whisper, while it plays.
+    whisper: Option<u32>,
+    /// Until when it may take.
+    until: Instant,
+}
+
 impl Dialling {
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.until
+        self.screened.values().map(|screening| screening.until).chain(self.until).min()
     }
 
     pub(super) fn rings(&self, session: SessionId) -> bool {
         self.ringing.contains_key(&session)
     }
 
-    pub(super) fn into_ringing(self) -> impl Iterator<Item = SessionId> {
-        self.ringing.into_keys()
+    pub(super) fn screens(&self, session: SessionId) -> bool {
+        self.screened.contains_key(&session)
+    }
+
+    /// Everybody who was rung and is not connected.
+    pub(super) fn into_rung(self) -> impl Iterator<Item = SessionId> {
+        self.ringing.into_keys().chain(self.screened.into_keys())
     }
 
     fn note(&mut self, cause: Cause) {
         if self.failure.is_none_or(|so_far| telling(cause) > telling(so_far)) {
             self.failure = Some(cause);
         }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.ringing.is_empty() && self.screened.is_empty()
     }
 }
 
@@ -63,9 +92,34 @@ fn telling(cause: Cause) -> u8 {
     }
 }
 
+/// Rounds of one user each, drawn by weight. The same dial of the same call is always drawn alike.
+fn draw(call: CallId, cursor: usize, targets: Vec<(u16, UserId)>) -> Vec<Vec<UserId>> {
+    let mut random = ChaCha8Rng::seed_from_u64((call.0 as u64) ^ (call.0 >> 64) as u64 ^ cursor as u64);
+    let (mut weighted, rest): (Vec<_>, Vec<_>) = targets.into_iter().partition(|(weight, _)| *weight > 0);
+    let mut rounds = Vec::with_capacity(weighted.len() + rest.len());
+    while !weighted.is_empty() {
+        let total: u64 = weighted.iter().map(|(weight, _)| u64::from(*weight)).sum();
+        let mut left = random.next_u64() % total;
+        let drawn = weighted.iter().position(|(weight, _)| {
+            let weight = u64::from(*weight);
+            let hit = left < weight;
+            left = left.saturating_sub(weight);
+            hit
+        });
+        rounds.push(vec![weighted.remove(drawn.unwrap_or(0)).1]);
+    }
+    rounds.extend(rest.into_iter().map(|(_, user)| vec![user]));
+    rounds
+}
+
 impl Call {
     pub(super) fn dial(&mut self, now: Instant, dial: Dial) {
-        let dialling = Dialling { dial, round: 0, until: None, ringing: BTreeMap::new(), failure: None };
+        let rounds = match &dial.order {
+            Order::Rounds(rounds) => rounds.clone(),
+            Order::Weighted(targets) => draw(self.invitation.call, self.cursor, targets.clone()),
+        };
+        let (ringing, screened) = (BTreeMap::new(), BTreeMap::new());
+        let dialling = Dialling { dial, rounds, round: 0, until: None, ringing, screened, failure: None };
         self.enter(now, State::Dialling(dialling));
         self.find_round(now);
     }
@@ -73,7 +127,7 @@ impl Call {
     /// Asks for the devices of the current round's users, or of the next round that has anybody but the caller in it.
     fn find_round(&mut self, now: Instant) {
         let State::Dialling(dialling) = &mut self.state else { return };
-        while let Some(round) = dialling.dial.rounds.get(dialling.round) {
+        while let Some(round) = dialling.rounds.get(dialling.round) {
             let mut users = round.clone();
             users.retain(|user| *user != self.invitation.caller.user);
             if users.len() < round.len() {
@@ -134,44 +188,134 @@ impl Call {
         Happening::Incoming { from, name, to: self.invitation.to.clone() }
     }
 
-    /// A device stops ringing: it declined, or is gone. The last one ends the round.
+    /// A device rings no more, or is not let through: it declined, or is gone. The last one ends the round.
     pub(super) fn leg_failed(&mut self, now: Instant, session: SessionId, cause: Cause) {
         let State::Dialling(dialling) = &mut self.state else { return };
-        if dialling.ringing.remove(&session).is_none() {
+        let was_screened = dialling.screened.remove(&session).is_some();
+        if !was_screened && dialling.ringing.remove(&session).is_none() {
             return;
         }
         dialling.note(cause);
-        let was_last = dialling.ringing.is_empty();
+        let was_last = dialling.is_spent();
+        if was_screened {
+            self.outputs.push_back(Output::Release(session));
+        }
         self.tell(session, Happening::Ended { cause, reason: None });
         if was_last {
             self.next_round(now);
         }
     }
 
-    /// The round rang long enough.
-    pub(super) fn rung_out(&mut self, now: Instant) {
+    /// Something took its time: the round's ringing, or somebody's whisper or key.
+    pub(super) fn dialling_due(&mut self, now: Instant) {
         let State::Dialling(dialling) = &mut self.state else { return };
-        dialling.note(Cause::NoAnswer);
+        if dialling.until.is_some_and(|until| until <= now) {
+            return self.rung_out(now);
+        }
+        let due = dialling.screened.iter().find(|(_, screening)| screening.until <= now);
+        if let Some((&session, screening)) = due {
+            match screening.whisper {
+                Some(_) => self.whispered(now, session),
+                None => self.leg_failed(now, session, Cause::NoAnswer),
+            }
+        }
+    }
+
+    /// The round rang long enough. Who answered already may still be let through.
+    fn rung_out(&mut self, now: Instant) {
+        let State::Dialling(dialling) = &mut self.state else { return };
+        dialling.until = None;
+        if !dialling.ringing.is_empty() {
+            dialling.note(Cause::NoAnswer);
+        }
+        let was_last = dialling.screened.is_empty();
         for session in std::mem::take(&mut dialling.ringing).into_keys() {
             self.tell(session, Happening::Ended { cause: Cause::NoAnswer, reason: None });
         }
-        self.next_round(now);
+        if was_last {
+            self.next_round(now);
+        }
     }
 
-    /// The first device to answer gets the call; the others stop ringing.
+    /// A device answers: it is connected, or screened first.
     pub(super) fn answered(&mut self, now: Instant, session: SessionId) {
         let State::Dialling(dialling) = &mut self.state else { return };
         let Some(user) = dialling.ringing.remove(&session) else { return };
-        let talk = Talk::new(now, session, user.clone(), &dialling.dial);
-        for other in std::mem::take(&mut dialling.ringing).into_keys() {
-            self.tell(other, Happening::Ended { cause: Cause::AnsweredElsewhere, reason: None });
+        let (whisper, confirm) = (dialling.dial.whisper.clone(), dialling.dial.confirm);
+        if whisper.is_none() && confirm.is_none() {
+            return self.let_through(now, session, user);
         }
-        self.answered_at = Some(now);
+        self.outputs.push_back(Output::Speak(session));
+        let playback = whisper.map(|sound| self.play_to(session, sound, 1));
+        let State::Dialling(dialling) = &mut self.state else { return };
+        let until = now + if playback.is_some() { limits::PLAY_MAX } else { limits::CONFIRM_TIMEOUT };
+        dialling.screened.insert(session, Screening { user, whisper: playback, until });
+        if confirm.is_none() {
+            dialling.until = None;
+            let others = std::mem::take(&mut dialling.ringing);
+            self.answered_elsewhere(others.into_keys());
+        }
+    }
+
+    /// A whisper is over.
+    pub(super) fn whisper_over(&mut self, now: Instant, session: SessionId, playback: u32) {
+        let State::Dialling(dialling) = &self.state else { return };
+        if dialling.screened.get(&session).is_some_and(|screening| screening.whisper == Some(playback)) {
+            self.whispered(now, session);
+        }
+    }
+
+    fn whispered(&mut self, now: Instant, session: SessionId) {
+        let State::Dialling(dialling) = &mut self.state else { return };
+        let needs_key = dialling.dial.confirm.is_some();
+        let Some(screening) = dialling.screened.get_mut(&session) else { return };
+        screening.whisper = None;
+        if needs_key {
+            screening.until = now + limits::CONFIRM_TIMEOUT;
+        } else if let Some(Screening { user, .. }) = dialling.screened.remove(&session) {
+            self.let_through(now, session, user);
+        }
+    }
+
+    /// A screened device presses keys: the first one decides. Where no key is asked for, none matters.
+    pub(super) fn screening_digits(&mut self, now: Instant, session: SessionId, digits: &str) {
+        let State::Dialling(dialling) = &mut self.state else { return };
+        let Some(confirm) = dialling.dial.confirm else { return };
+        if digits.chars().next().and_then(Digit::new) != Some(confirm) {
+            return self.leg_failed(now, session, Cause::Declined);
+        }
+        if let Some(Screening { user, whisper, .. }) = dialling.screened.remove(&session) {
+            if whisper.is_some() {
+                self.outputs.push_back(Output::Port(session, PortDeed::Stop));
+            }
+            self.let_through(now, session, user);
+        }
+    }
+
+    /// The first device that is let through gets the call; the others stop ringing.
+    fn let_through(&mut self, now: Instant, session: SessionId, user: UserId) {
+        let State::Dialling(dialling) = &mut self.state else { return };
+        let talk = Talk::new(now, session, user.clone(), &dialling.dial);
+        let (ringing, screened) = (std::mem::take(&mut dialling.ringing), std::mem::take(&mut dialling.screened));
+        for other in screened.keys() {
+            self.outputs.push_back(Output::Release(*other));
+        }
+        self.answered_elsewhere(ringing.into_keys().chain(screened.into_keys()));
+        self.answered_at.get_or_insert(now);
         self.answered_by = Some(user);
+        self.hush_caller();
         self.enter(now, State::Talking(talk));
+        self.spoken_to = false;
         self.outputs.push_back(Output::Connect { callee: session });
         if self.caller_muted {
             self.tell(session, Happening::Muted);
+        }
+        self.tell_recorded(session);
+    }
+
+    fn answered_elsewhere(&mut self, others: impl Iterator<Item = SessionId>) {
+        for other in others {
+            self.tell(other, Happening::Ended { cause: Cause::AnsweredElsewhere, reason: None });
         }
     }
 
@@ -180,5 +324,24 @@ impl Call {
         self.last_dial = Some(outcome.cause);
         self.outcome = Outcome::Dialled(outcome);
         self.advance(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_say_how_likely_one_is_first_and_who_has_none_comes_last() {
+        let user = |name| UserId::new(name).unwrap();
+        let targets = vec![(0, user("none")), (3, user("three")), (1, user("one"))];
+        let mut first = BTreeMap::<String, u32>::new();
+        for call in 0..4000 {
+            let rounds = draw(CallId(call), 1, targets.clone());
+            assert_eq!(rounds, draw(CallId(call), 1, targets.clone()), "drawn alike");
+            assert_eq!((rounds.len(), &rounds[2]), (3, &vec![user("none")]));
+            *first.entry(rounds[0][0].to_string()).or_default() += 1;
+        }
+        assert!((2850..3150).contains(&first["three"]), "{first:?}");
     }
 }

@@ -1,12 +1,15 @@
 //! What a call is told and what it wants done: its contract with the exchange.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::audio::{AudioCommand, RecordingId, Sound, TapId, Track};
 use crate::cause::Cause;
 use crate::event::{Header, Transport};
 use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use crate::id::{CallId, SessionId, TenantId, UserId};
 use crate::media::stats::Reception;
+use crate::plan::RecordAction;
 use crate::record::CallRecord;
 use crate::signal::{ErrorCode, Happening};
 
@@ -51,6 +54,14 @@ pub enum Input {
     Party(SessionId, Deed),
     /// A session is over.
     Gone(SessionId, Gone),
+    /// A playback to a party is over; why it could not be played, if it could not.
+    Played(SessionId, u32, Option<String>),
+    /// A party has been silent for as long as was asked.
+    Silence(SessionId),
+    /// A recording could not begin, or broke off.
+    RecordingFailed(RecordingId),
+    /// A tap is over; why, if it failed.
+    TapEnded(TapId, Option<String>),
     /// The node stops.
     Shutdown,
 }
@@ -74,6 +85,8 @@ pub enum Deed {
     Unmute,
     /// Presses keys; checked already.
     Dtmf(String),
+    /// Wants the call recorded, or not any more.
+    Record(RecordAction),
     /// Says how well the other party is heard.
     Report(Reception),
 }
@@ -114,12 +127,62 @@ pub enum Output {
         /// Who answered.
         callee: SessionId,
     },
-    /// Whose voice passes has changed; see [`Call::passes`].
+    /// Who hears whom has changed; see [`Call::heard_by`].
     Gates,
-    /// Stop both voices.
+    /// Let the gateway itself speak with a party: tell it `answered`, with a port of its own and a flow for its voice.
+    Speak(SessionId),
+    /// Have a party's port do something. A party that the gateway does not speak with yet gets a port, and is told `hear`.
+    Port(SessionId, PortDeed),
+    /// Recordings and taps: pass on as it is. A tap that speaks does so through the caller's port.
+    Audio(AudioCommand),
+    /// A party that answered is not connected after all: its voice and its port are gone.
+    Release(SessionId),
+    /// Stop the voices of both parties; the callee's port is gone, the caller's stays.
     Disconnect,
+    /// Stop all voices, close all ports.
+    Silence,
     /// The call is over.
     Record(Box<CallRecord>),
+}
+
+/// What a port shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortDeed {
+    /// Play; answered with [`Input::Played`].
+    Play {
+        /// Names the playback.
+        playback: u32,
+        /// What.
+        sound: Sound,
+        /// How many times.
+        times: u32,
+    },
+    /// Stop what plays.
+    Stop,
+    /// Tell of a silence of this length with [`Input::Silence`]; `None`: any more.
+    Watch(Option<Duration>),
+}
+
+/// Who hears a party.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hearers {
+    /// Whether anything passes: neither held nor muted.
+    pub passes: bool,
+    /// Who there is, in a fixed order.
+    pub hearers: Vec<Hearer>,
+}
+
+/// Somebody or something that hears a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearer {
+    /// Another party.
+    Party(SessionId),
+    /// The party's own port.
+    Port,
+    /// A recording.
+    Recording(RecordingId, Track),
+    /// A tap.
+    Tap(TapId, Track),
 }
 
 /// Why a party's deed is refused; nothing has changed.

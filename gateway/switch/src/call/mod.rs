@@ -7,6 +7,7 @@
 //! Deciding ──plan──▶ (next step) ──dial──▶ Dialling ──answer──▶ Talking ──▶ Over
 //!    ▲                │   ▲  │                │ nobody             │ callee hangs up, `go-on`
 //!    └────consult─────┘   │  └─pause─▶ Pausing│                    │
+//!                         │    play, gather, voicemail, tap ─▶ Playing, Gathering, Messaging, Tapping
 //!                         └───────────────────┴────────────────────┘
 //! ```
 //!
@@ -17,21 +18,31 @@
 //!   the function's own accounting ([`Event::Ended`]), if a function ever answered for this call.
 
 mod consult;
+mod copies;
 mod dial;
+mod gateway;
 mod interface;
+mod message;
 mod talk;
 
 use std::collections::VecDeque;
 
+use crate::audio::TapId;
 use crate::call::consult::Consultations;
+use crate::call::copies::Copies;
 use crate::call::dial::Dialling;
-pub use crate::call::interface::{Caller, Deed, Found, Gone, Input, Invitation, Output, Refusal, Side};
+use crate::call::gateway::{Gathering, Playing};
+pub use crate::call::interface::{
+    Caller, Deed, Found, Gone, Hearer, Hearers, Input, Invitation, Output, PortDeed, Refusal, Side,
+};
+use crate::call::message::Messaging;
 use crate::call::talk::Talk;
 use crate::cause::Cause;
 use crate::event::{Event, Outcome};
 use crate::exchange::Timer;
 use crate::id::{SessionId, UserId};
-use crate::plan::{Accepted, Action};
+use crate::limits;
+use crate::plan::{Accepted, Action, Legs, RecordAction};
 use crate::record::{CallRecord, EndedBy};
 use crate::signal::{ErrorCode, Happening};
 use crate::time::{Instant, WallClock};
@@ -46,6 +57,14 @@ enum State {
     Dialling(Dialling),
     /// Voice flows.
     Talking(Talk),
+    /// The caller hears something.
+    Playing(Playing),
+    /// The caller presses keys.
+    Gathering(Gathering),
+    /// The caller leaves a message.
+    Messaging(Messaging),
+    /// The caller talks with a tap's far end.
+    Tapping(TapId),
     /// Nothing more happens.
     Over,
 }
@@ -55,6 +74,8 @@ enum Role {
     Talking(Side),
     Waiting,
     Ringing,
+    /// Answered, and hears a whisper or has to press a key.
+    Screened,
 }
 
 /// One call.
@@ -77,6 +98,13 @@ pub struct Call {
     told_ringing: bool,
     /// The caller's mute outlasts a dial: whoever is connected next must not hear what was not meant to be heard.
     caller_muted: bool,
+    /// Whether the gateway itself speaks with the caller, as the caller was told last.
+    spoken_to: bool,
+    /// How many playbacks there were; the number of the last one.
+    playbacks: u32,
+    /// Keys that the caller pressed before they were asked for.
+    typed: String,
+    copies: Copies,
     ringing_at: Option<Instant>,
     answered_at: Option<Instant>,
     answered_by: Option<UserId>,
@@ -99,6 +127,10 @@ impl Call {
             consultations: Consultations::default(),
             told_ringing: false,
             caller_muted: false,
+            spoken_to: false,
+            playbacks: 0,
+            typed: String::new(),
+            copies: Copies::default(),
             ringing_at: None,
             answered_at: None,
             answered_by: None,
@@ -118,6 +150,14 @@ impl Call {
             Input::Planned(number, answer) => self.planned(now, number, *answer),
             Input::Found(found) => self.found(now, found),
             Input::Gone(session, gone) => self.gone(now, session, gone),
+            Input::Played(session, playback, failure) => match session == self.invitation.caller.session {
+                true => self.played(now, playback, failure),
+                false => self.whisper_over(now, session, playback),
+            },
+            Input::Silence(session) if session == self.invitation.caller.session => self.message_silence(now),
+            Input::Silence(_) => {}
+            Input::RecordingFailed(recording) => self.recording_failed(now, recording),
+            Input::TapEnded(tap, failure) => self.tap_ended(now, tap, failure),
             Input::Shutdown => self.end(now, Cause::Shutdown, EndedBy::Gateway, None),
         }
         Ok(())
@@ -136,6 +176,10 @@ impl Call {
             State::Pausing(until) => Some((*until, Timer::Pause(call))),
             State::Dialling(dialling) => dialling.deadline().map(|at| (at, Timer::Ring(call))),
             State::Talking(talk) => Some((talk.until, Timer::TimeLimit(call))),
+            State::Playing(playing) => Some((playing.deadline(), Timer::Step(call))),
+            State::Gathering(gathering) => Some((gathering.deadline(), Timer::Step(call))),
+            State::Messaging(messaging) => Some((messaging.deadline(), Timer::Step(call))),
+            State::Tapping(_) => Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call))),
             State::Over => None,
         }
     }
@@ -148,8 +192,11 @@ impl Call {
         match self.state {
             State::Deciding => self.decision_overdue(now),
             State::Pausing(_) => self.advance(now),
-            State::Dialling(_) => self.rung_out(now),
-            State::Talking(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
+            State::Dialling(_) => self.dialling_due(now),
+            State::Talking(_) | State::Tapping(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
+            State::Playing(_) => self.play_overdue(now),
+            State::Gathering(_) => self.gather_overdue(now),
+            State::Messaging(_) => self.message_overdue(now),
             State::Over => {}
         }
     }
@@ -161,7 +208,9 @@ impl Call {
         match (role, deed) {
             (Role::Ringing, Deed::Answer) => self.answered(now, session),
             (Role::Ringing, Deed::Decline(cause)) => self.leg_failed(now, session, cause),
-            (Role::Ringing, Deed::Hangup) => self.leg_failed(now, session, Cause::Declined),
+            (Role::Ringing | Role::Screened, Deed::Hangup) => self.leg_failed(now, session, Cause::Declined),
+            (Role::Screened, Deed::Dtmf(digits)) => self.screening_digits(now, session, &digits),
+            (Role::Screened, Deed::Report(_)) => {}
             (Role::Ringing, _) => return Err(wrong_state("this call rings here; `answer` or `decline` it first")),
             (_, Deed::Answer | Deed::Decline(_)) => {
                 return Err(wrong_state("this call does not ring here; `hangup` ends it"));
@@ -170,17 +219,40 @@ impl Call {
             (Role::Waiting, Deed::Hangup) => self.caller_left(now),
             (Role::Talking(side), Deed::Mute) => self.mute(side, true),
             (Role::Talking(side), Deed::Unmute) => self.mute(side, false),
-            (Role::Waiting, Deed::Mute) => self.caller_muted = true,
-            (Role::Waiting, Deed::Unmute) => self.caller_muted = false,
+            (Role::Waiting, Deed::Mute) => self.mute_waiting(true),
+            (Role::Waiting, Deed::Unmute) => self.mute_waiting(false),
+            (Role::Waiting, Deed::Dtmf(digits)) if self.spoken_to => self.digits(now, &digits),
+            (Role::Waiting, Deed::Report(_)) if self.spoken_to => {}
+            (Role::Waiting, Deed::Record(action)) if self.spoken_to => self.record_deed(action)?,
+            (Role::Talking(_), Deed::Record(action)) => self.record_deed(action)?,
             (Role::Talking(side), Deed::Hold) => self.hold(side, true),
             (Role::Talking(side), Deed::Resume) => self.hold(side, false),
             (Role::Talking(side), Deed::Dtmf(digits)) => self.tell_side(side.other(), Happening::Dtmf { digits }),
             (Role::Talking(side), Deed::Report(reception)) => self.report(side, reception),
-            (Role::Waiting, Deed::Hold | Deed::Resume | Deed::Dtmf(_) | Deed::Report(_)) => {
+            (Role::Waiting, Deed::Hold | Deed::Resume | Deed::Dtmf(_) | Deed::Report(_) | Deed::Record(_))
+            | (Role::Screened, Deed::Hold | Deed::Resume | Deed::Mute | Deed::Unmute | Deed::Record(_)) => {
                 return Err(wrong_state("nobody is connected yet; wait for `connected`"));
             }
         }
         Ok(())
+    }
+
+    fn mute_waiting(&mut self, mute: bool) {
+        self.caller_muted = mute;
+        if self.spoken_to {
+            self.outputs.push_back(Output::Gates);
+        }
+    }
+
+    fn record_deed(&mut self, action: RecordAction) -> Result<(), Refusal> {
+        match (self.record(action, Legs::Both), action) {
+            (Some(_), _) => Ok(()),
+            (None, RecordAction::Start) => Err(Refusal {
+                code: ErrorCode::Overloaded,
+                message: format!("a call has {} recordings at most", limits::RECORDINGS_PER_CALL_MAX),
+            }),
+            (None, _) => Err(wrong_state("this call is not recorded; `record` with `start` begins")),
+        }
     }
 
     fn role(&self, session: SessionId) -> Option<Role> {
@@ -191,6 +263,7 @@ impl Call {
             State::Talking(talk) if session == talk.callee => Some(Role::Talking(Side::Callee)),
             _ if is_caller => Some(Role::Waiting),
             State::Dialling(dialling) if dialling.rings(session) => Some(Role::Ringing),
+            State::Dialling(dialling) if dialling.screens(session) => Some(Role::Screened),
             _ => None,
         }
     }
@@ -198,8 +271,8 @@ impl Call {
     fn gone(&mut self, now: Instant, session: SessionId, gone: Gone) {
         let Some(role) = self.role(session) else { return };
         match (role, gone) {
-            (Role::Ringing, Gone::Bye) => self.leg_failed(now, session, Cause::Declined),
-            (Role::Ringing, Gone::Lost) => self.leg_failed(now, session, Cause::Unreachable),
+            (Role::Ringing | Role::Screened, Gone::Bye) => self.leg_failed(now, session, Cause::Declined),
+            (Role::Ringing | Role::Screened, Gone::Lost) => self.leg_failed(now, session, Cause::Unreachable),
             (Role::Talking(side), Gone::Bye) => self.hung_up(now, side),
             (Role::Waiting, Gone::Bye) => self.caller_left(now),
             (Role::Talking(_) | Role::Waiting, Gone::Lost) => {
@@ -218,9 +291,26 @@ impl Call {
         while let Some(action) = self.plan.steps.get(self.cursor).cloned() {
             self.cursor += 1;
             match action {
+                Action::Answer => {
+                    self.outcome = Outcome::None;
+                    self.speak(now);
+                }
                 Action::RingBack => {
                     self.outcome = Outcome::None;
                     self.tell_ringing();
+                }
+                Action::Play(play) => return self.play(now, play),
+                Action::Gather(gather) => return self.gather(now, gather),
+                Action::Voicemail(voicemail) => return self.voicemail(now, voicemail),
+                Action::Record { action, legs } => self.record_step(action, legs),
+                Action::Tap(tap) => {
+                    if self.tap_step(now, tap) {
+                        return;
+                    }
+                }
+                Action::Redirect(to) => {
+                    self.tell(self.invitation.caller.session, Happening::Redirected { to });
+                    return self.end(now, Cause::Redirected, EndedBy::Plan, None);
                 }
                 Action::Pause(pause) => {
                     self.outcome = Outcome::None;
@@ -254,19 +344,26 @@ impl Call {
     /// Ends the call for everybody. The one place where a call becomes over.
     fn end(&mut self, now: Instant, cause: Cause, by: EndedBy, reason: Option<String>) {
         let ended = |cause| Happening::Ended { cause, reason: None };
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Over => return,
+        if self.is_over() {
+            return;
+        }
+        self.end_copies(now);
+        let before = std::mem::replace(&mut self.state, State::Over);
+        self.outputs.push_back(Output::Silence);
+        match before {
             State::Deciding => self.consultations.unanswered(now),
-            State::Pausing(_) => {}
             State::Dialling(dialling) => {
-                for session in dialling.into_ringing() {
+                for session in dialling.into_rung() {
                     self.tell(session, ended(cause));
                 }
             }
-            State::Talking(talk) => {
-                self.outputs.push_back(Output::Disconnect);
-                self.tell(talk.callee, ended(cause));
-            }
+            State::Talking(talk) => self.tell(talk.callee, ended(cause)),
+            State::Pausing(_)
+            | State::Playing(_)
+            | State::Gathering(_)
+            | State::Messaging(_)
+            | State::Tapping(_)
+            | State::Over => {}
         }
         self.since = now;
         self.tell(self.invitation.caller.session, Happening::Ended { cause, reason });
@@ -310,13 +407,27 @@ impl Call {
         matches!(self.state, State::Over)
     }
 
-    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking` or `over`.
+    /// Whether this party is in conversation: with another one, or with the gateway.
+    pub fn engages(&self, session: SessionId) -> bool {
+        match &self.state {
+            State::Over => false,
+            State::Talking(talk) => session == self.invitation.caller.session || session == talk.callee,
+            State::Dialling(dialling) if dialling.screens(session) => true,
+            _ => self.spoken_to && session == self.invitation.caller.session,
+        }
+    }
+
+    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`, `playing`, `gathering`, `messaging`, `tapping` or `over`.
     pub fn state_word(&self) -> &'static str {
         match self.state {
             State::Deciding => "deciding",
             State::Pausing(_) => "pausing",
             State::Dialling(_) => "ringing",
             State::Talking(_) => "talking",
+            State::Playing(_) => "playing",
+            State::Gathering(_) => "gathering",
+            State::Messaging(_) => "messaging",
+            State::Tapping(_) => "tapping",
             State::Over => "over",
         }
     }

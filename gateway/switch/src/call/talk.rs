@@ -102,6 +102,7 @@ impl Call {
     fn go_on(&mut self, now: Instant) {
         let State::Talking(talk) = std::mem::replace(&mut self.state, State::Pausing(now)) else { return };
         self.outputs.push_back(Output::Disconnect);
+        self.spoken_to = false;
         self.tell(talk.callee, Happening::Ended { cause: Cause::Normal, reason: None });
         self.tell(self.invitation.caller.session, Happening::Disconnected);
         self.told_ringing = false;
@@ -129,7 +130,7 @@ impl Call {
     }
 
     /// Whether this side's voice may pass: connected, nobody holds, and it is not muted.
-    pub fn passes(&self, speaker: Side) -> bool {
+    pub(super) fn passes(&self, speaker: Side) -> bool {
         let State::Talking(talk) = &self.state else { return false };
         let muted = match speaker {
             Side::Caller => self.caller_muted,

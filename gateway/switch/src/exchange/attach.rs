@@ -147,7 +147,7 @@ impl Exchange {
                 self.links.remove(&old);
                 self.outputs.push_back(Output::Close { link: old, reason: GoodbyeReason::Replaced });
             }
-            Connection::Away { until, .. } => {
+            Connection::Away { until } => {
                 self.timers.remove(&(until, Timer::Grace(id)));
             }
         }
@@ -241,7 +241,7 @@ impl Exchange {
         let Some(id) = self.links.remove(&link) else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let until = now + limits::RESUME_GRACE;
-        session.connection = Connection::Away { last: link, until };
+        session.connection = Connection::Away { until };
         self.timers.insert((until, Timer::Grace(id)));
         for call in self.calls_of(id) {
             self.reroute(call);
@@ -260,7 +260,7 @@ impl Exchange {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.timers.remove(&(session.expiry, Timer::TokenExpiry(id)));
         match session.connection {
-            Connection::Away { until, .. } => {
+            Connection::Away { until } => {
                 self.timers.remove(&(until, Timer::Grace(id)));
             }
             Connection::Attached(link) => {

@@ -12,7 +12,7 @@ use crate::signal::{ErrorCode, Happening, ServerMessage};
 use crate::time::Instant;
 use crate::token::Grant;
 
-use super::voice::Voice;
+use super::voice::{Port, Voice};
 use super::{Exchange, Output, Phase, Timer};
 
 /// A call and what the exchange keeps with it.
@@ -23,8 +23,10 @@ pub(super) struct LiveEntry {
     reference: String,
     /// The timer that is set for it.
     timer: Option<(Instant, Timer)>,
-    /// Both voices, while it is connected.
-    pub(super) voices: BTreeMap<Side, Voice>,
+    /// The voices of its parties, while they are taken in.
+    pub(super) voices: BTreeMap<SessionId, Voice>,
+    /// The gateway's own voice towards its parties.
+    pub(super) ports: BTreeMap<SessionId, Port>,
     /// Every session that was ever told of it.
     told: BTreeSet<SessionId>,
 }
@@ -90,6 +92,7 @@ impl Exchange {
             reference: reference.to_owned(),
             timer: None,
             voices: BTreeMap::new(),
+            ports: BTreeMap::new(),
             told: BTreeSet::from([id]),
         };
         self.calls.insert(call, entry);
@@ -179,7 +182,12 @@ impl Exchange {
             CallOutput::Tell(session, what) => self.tell(id, session, what),
             CallOutput::Connect { callee } => self.connect(id, callee),
             CallOutput::Gates => self.reroute(id),
+            CallOutput::Speak(session) => self.speak(id, session),
+            CallOutput::Port(session, deed) => self.port_deed(id, session, deed),
+            CallOutput::Audio(command) => self.audio(id, command),
+            CallOutput::Release(session) => self.release(id, session),
             CallOutput::Disconnect => self.disconnect(id),
+            CallOutput::Silence => self.silence(id),
             CallOutput::Record(record) => self.outputs.push_back(Output::Record(record)),
         }
     }

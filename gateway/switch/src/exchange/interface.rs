@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
 use crate::id::{CallId, FlowId, LinkId, TenantId, UserId};
 use crate::limits;
@@ -73,6 +74,8 @@ pub enum Input {
         /// The answer.
         answer: Box<Result<Answer, ConsultFailure>>,
     },
+    /// The codec threads tell of a playback, a silence, a recording or a tap.
+    Audio(AudioEvent),
     /// What the gateway received so far of a routed flow.
     Measured {
         /// The talker's link.
@@ -175,8 +178,8 @@ pub enum Output {
         from: LinkId,
         /// The flow, the same at both ends.
         flow: FlowId,
-        /// The listener's link.
-        to: LinkId,
+        /// Everybody and everything that hears it, in a fixed order.
+        to: Vec<Destination>,
         /// Whether packets pass.
         gate: Gate,
     },
@@ -191,6 +194,8 @@ pub enum Output {
         /// The flow.
         flow: FlowId,
     },
+    /// Have the codec threads do something.
+    Audio(AudioCommand),
     /// A call is over; comes after all of its `Unroute`s, once for each call.
     Record(Box<CallRecord>),
 }
@@ -281,6 +286,8 @@ pub enum Timer {
     Ring(CallId),
     /// The parties have talked long enough.
     TimeLimit(CallId),
+    /// A step has taken long enough: a playback, a digit, a message.
+    Step(CallId),
     /// A session without a link is given up.
     Grace(crate::id::SessionId),
     /// A session's token expires.

@@ -5,8 +5,10 @@ use crate::cause::Cause;
 use crate::id::{CallId, LinkId, SessionId};
 use crate::limits;
 use crate::media::stats::Reception;
+use crate::plan::RecordAction;
 use crate::signal::{ClientMessage, ErrorCode, GoodbyeReason, ServerMessage};
 use crate::time::Instant;
+use crate::token::Grant;
 
 use super::Exchange;
 
@@ -78,6 +80,7 @@ impl Exchange {
             ClientMessage::Mute { call } => (call, Ok(Deed::Mute)),
             ClientMessage::Unmute { call } => (call, Ok(Deed::Unmute)),
             ClientMessage::Dtmf { call, digits } => (call, dtmf(digits)),
+            ClientMessage::Record { call, action } => (call, self.may_record(id, action)),
             ClientMessage::Report { call, reception } => (call, report(reception)),
         };
         about.call = Some(call);
@@ -86,6 +89,15 @@ impl Exchange {
             return Err(no_such_call());
         }
         self.call_input(now, call, CallInput::Party(id, deed?))
+    }
+}
+
+impl Exchange {
+    fn may_record(&self, id: SessionId, action: RecordAction) -> Result<Deed, Refusal> {
+        if self.sessions.get(&id).is_some_and(|session| session.may(Grant::Record)) {
+            return Ok(Deed::Record(action));
+        }
+        Err(Refusal { code: ErrorCode::NotGranted, message: "the token does not grant `record`".to_owned() })
     }
 }
 

@@ -36,7 +36,7 @@ pub use self::interface::{
 use self::presence::Tenant;
 use self::session::Session;
 pub use self::status::{Counts, LiveCall, TenantCounts};
-use self::voice::Flows;
+use self::voice::{Flows, Ports};
 
 /// How far the node is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub struct Exchange {
     links: BTreeMap<LinkId, SessionId>,
     calls: BTreeMap<CallId, LiveEntry>,
     flows: Flows,
+    ports: Ports,
     timers: BTreeSet<(Instant, Timer)>,
     /// Users whose presence may have changed during this input.
     touched: BTreeSet<(TenantId, UserId)>,
@@ -79,6 +80,7 @@ impl Exchange {
             links: BTreeMap::new(),
             calls: BTreeMap::new(),
             flows: Flows::default(),
+            ports: Ports::default(),
             timers: BTreeSet::new(),
             touched: BTreeSet::new(),
             outputs: VecDeque::new(),
@@ -101,6 +103,7 @@ impl Exchange {
                 // A call that is over asked for nothing any more.
                 let _ = self.call_input(now, call, crate::call::Input::Planned(consultation, answer));
             }
+            Input::Audio(event) => self.audio_event(now, event),
             Input::Measured { from, flow, reception } => self.measured(from, flow, reception),
             Input::Drain if self.phase == Phase::Open => self.phase = Phase::Draining,
             Input::Drain => {}
@@ -126,9 +129,11 @@ impl Exchange {
         {
             self.timers.remove(&(at, timer));
             match timer {
-                Timer::Consult(call) | Timer::Pause(call) | Timer::Ring(call) | Timer::TimeLimit(call) => {
-                    self.call_due(now, call);
-                }
+                Timer::Consult(call)
+                | Timer::Pause(call)
+                | Timer::Ring(call)
+                | Timer::TimeLimit(call)
+                | Timer::Step(call) => self.call_due(now, call),
                 Timer::Grace(session) => self.end_session(now, session, Gone::Lost, None),
                 Timer::TokenExpiry(session) => {
                     self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::TokenExpired));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::call::{Gone, Refusal, Side};
+use crate::call::{Gone, Refusal};
 use crate::id::{SessionId, TenantId, UserId};
 use crate::limits;
 use crate::signal::{ErrorCode, GoodbyeReason, Presence, PresenceState, ServerMessage};
@@ -265,7 +265,7 @@ impl Exchange {
             let Some(session) = self.sessions.get(&id) else { continue };
             let connected = |call| {
                 let call = self.calls.get(call).map(|entry| &entry.call);
-                call.is_some_and(|call| Side::BOTH.into_iter().any(|side| call.party_of(side) == Some(id)))
+                call.is_some_and(|call| call.engages(id))
             };
             if session.calls.iter().any(connected) {
                 return PresenceState::Talking;

@@ -34,7 +34,7 @@ pub(super) enum Connection {
     /// Over this link.
     Attached(LinkId),
     /// Its link is lost. It may come back until `until`.
-    Away { last: LinkId, until: Instant },
+    Away { until: Instant },
 }
 
 /// Whom a session watches.
@@ -50,13 +50,6 @@ impl Session {
         match self.connection {
             Connection::Attached(link) => Some(link),
             Connection::Away { .. } => None,
-        }
-    }
-
-    /// Its link, or the one that it had last.
-    pub(super) fn last_link(&self) -> LinkId {
-        match self.connection {
-            Connection::Attached(link) | Connection::Away { last: link, .. } => link,
         }
     }
 

@@ -1,15 +1,18 @@
-//! Voices on their way: flow identifiers and the routes of connected calls.
+//! Voices on their way: flow identifiers, routes and ports.
 //!
-//! A connected call has two voices, each with one flow. A voice has a route while its talker has a link; the route's gate is open
-//! while the call lets that voice pass and the listener has a link too. Routes are brought in line with that whenever a hold, a
-//! mute or a link changes, and only differences are put out.
+//! Each party that is connected, or that the gateway speaks with, has a voice with one flow. A voice has a route while its talker has a
+//! link; the route's gate is open while the call lets that voice pass and there is somebody or something to hear it. The gateway's own
+//! voice towards a party comes from a port. Routes and ports are brought in line whenever a hold, a mute, a link, a recording or a tap
+//! changes, and only differences are put out.
 
 use std::collections::BTreeMap;
 
-use crate::call::Side;
+use crate::audio::{AudioCommand, AudioEvent, Destination, PortId};
+use crate::call::{Hearer, Hearers, Input as CallInput, PortDeed, Side};
 use crate::id::{CallId, FlowId, LinkId, SessionId, UserId};
 use crate::media::stats::Reception;
 use crate::signal::{Happening, ServerMessage};
+use crate::time::Instant;
 
 use super::session::Session;
 use super::{Exchange, Gate, Output};
@@ -23,7 +26,7 @@ const FLOW_END: u32 = 1 << 30;
 #[derive(Debug)]
 pub(super) struct Flows {
     next: u32,
-    in_use: BTreeMap<FlowId, (CallId, Side)>,
+    in_use: BTreeMap<FlowId, (CallId, SessionId)>,
 }
 
 impl Default for Flows {
@@ -35,12 +38,12 @@ impl Default for Flows {
 impl Flows {
     /// Allots an identifier that no live voice has. There are a thousand million of them, and a node's calls are bounded far
     /// below that, so one is always free.
-    fn allot(&mut self, call: CallId, speaker: Side) -> FlowId {
+    fn allot(&mut self, call: CallId, party: SessionId) -> FlowId {
         loop {
             let flow = FlowId(self.next);
             self.next = if self.next + 1 == FLOW_END { FLOW_FIRST } else { self.next + 1 };
             if let std::collections::btree_map::Entry::Vacant(free) = self.in_use.entry(flow) {
-                free.insert((call, speaker));
+                free.insert((call, party));
                 return flow;
             }
         }
@@ -55,34 +58,44 @@ impl Flows {
 #[derive(Debug)]
 pub(super) struct Voice {
     speaker: UserId,
-    session: SessionId,
     flow: FlowId,
     route: Option<Route>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Route {
     from: LinkId,
-    to: LinkId,
+    to: Vec<Destination>,
     gate: Gate,
+}
+
+/// The gateway's own voice towards one party.
+#[derive(Debug)]
+pub(super) struct Port {
+    id: PortId,
+    flow: FlowId,
+    to: Option<LinkId>,
+}
+
+/// Whose call and party each port is.
+#[derive(Debug, Default)]
+pub(super) struct Ports {
+    made: u64,
+    open: BTreeMap<PortId, (CallId, SessionId)>,
 }
 
 impl Exchange {
     /// Two parties are connected: both are told, and their voices routed.
     pub(super) fn connect(&mut self, id: CallId, callee: SessionId) {
-        let Some(entry) = self.calls.get_mut(&id) else { return };
+        let Some(entry) = self.calls.get(&id) else { return };
         let caller = entry.call.invitation().caller.session;
         let caller_user = entry.call.invitation().caller.user.clone();
         let Some(callee_user) = entry.call.user_of(Side::Callee).cloned() else { return };
-        let [from_caller, from_callee] = Side::BOTH.map(|side| self.flows.allot(id, side));
+        let from_caller = self.voice(id, caller, &caller_user);
+        let from_callee = self.voice(id, callee, &callee_user);
         let connected = |peer: &UserId, send, receive| Happening::Connected { peer: peer.to_string(), send, receive };
-        let to_caller = connected(&callee_user, from_caller, from_callee);
-        let to_callee = connected(&caller_user, from_callee, from_caller);
-        let voice = |speaker, session, flow| Voice { speaker, session, flow, route: None };
-        entry.voices.insert(Side::Caller, voice(caller_user, caller, from_caller));
-        entry.voices.insert(Side::Callee, voice(callee_user, callee, from_callee));
-        self.tell(id, caller, to_caller);
-        self.tell(id, callee, to_callee);
+        self.tell(id, caller, connected(&callee_user, from_caller, from_callee));
+        self.tell(id, callee, connected(&caller_user, from_callee, from_caller));
         self.reroute(id);
         for party in [caller, callee] {
             self.touch(party);
@@ -92,33 +105,128 @@ impl Exchange {
         }
     }
 
-    /// Brings a call's routes in line with who may be heard and over which links.
+    /// A party's voice gets a flow, unless it has one.
+    fn voice(&mut self, id: CallId, party: SessionId, speaker: &UserId) -> FlowId {
+        let Some(entry) = self.calls.get_mut(&id) else { return FlowId(0) };
+        let voice = entry.voices.entry(party).or_insert_with(|| {
+            let flow = self.flows.allot(id, party);
+            Voice { speaker: speaker.clone(), flow, route: None }
+        });
+        voice.flow
+    }
+
+    /// The gateway itself speaks with a party from here: it is told what it sends and receives.
+    pub(super) fn speak(&mut self, id: CallId, party: SessionId) {
+        let Some(speaker) = self.sessions.get(&party).map(|session| session.identity.user.clone()) else { return };
+        let send = self.voice(id, party, &speaker);
+        let Some((_, receive, _)) = self.port(id, party) else { return };
+        self.tell(id, party, Happening::Answered { send, receive });
+        self.reroute(id);
+        self.touch(party);
+    }
+
+    /// A party's port with its flow; opened, when there is none, which the third value says.
+    fn port(&mut self, id: CallId, party: SessionId) -> Option<(PortId, FlowId, bool)> {
+        let to = self.sessions.get(&party).and_then(Session::link);
+        let entry = self.calls.get_mut(&id)?;
+        if let Some(port) = entry.ports.get(&party) {
+            return Some((port.id, port.flow, false));
+        }
+        self.ports.made += 1;
+        let (port, flow) = (PortId(self.ports.made), self.flows.allot(id, party));
+        self.ports.open.insert(port, (id, party));
+        entry.ports.insert(party, Port { id: port, flow, to });
+        let (tenant, call) = (entry.call.invitation().tenant.clone(), id);
+        self.outputs.push_back(Output::Audio(AudioCommand::Open { port, tenant, call, flow, to }));
+        Some((port, flow, true))
+    }
+
+    /// A party's port does something.
+    pub(super) fn port_deed(&mut self, id: CallId, party: SessionId, deed: PortDeed) {
+        let Some((port, receive, is_new)) = self.port(id, party) else { return };
+        if is_new {
+            self.tell(id, party, Happening::Hear { receive, who: "gateway".to_owned() });
+        }
+        self.outputs.push_back(Output::Audio(match deed {
+            PortDeed::Play { playback, sound, times } => AudioCommand::Play { port, playback, sound, times },
+            PortDeed::Stop => AudioCommand::Stop { port },
+            PortDeed::Watch(silence) => AudioCommand::Watch { port, silence },
+        }));
+    }
+
+    /// A recording's or tap's command, the caller's port put in where the tap speaks.
+    pub(super) fn audio(&mut self, id: CallId, mut command: AudioCommand) {
+        if let AudioCommand::Tap { step, port, .. } = &mut command
+            && step.speaks
+            && let Some(caller) = self.calls.get(&id).map(|entry| entry.call.invitation().caller.session)
+        {
+            *port = self.port(id, caller).map(|(port, ..)| port);
+        }
+        self.outputs.push_back(Output::Audio(command));
+    }
+
+    /// The codec threads tell something. What is about a port, recording or tap that is gone comes too late.
+    pub(super) fn audio_event(&mut self, now: Instant, event: AudioEvent) {
+        let of_port = |port| self.ports.open.get(&port).copied();
+        let (call, input) = match event {
+            AudioEvent::Played { port, playback, failure } => match of_port(port) {
+                Some((call, party)) => (call, CallInput::Played(party, playback, failure)),
+                None => return,
+            },
+            AudioEvent::Silence { port } => match of_port(port) {
+                Some((call, party)) => (call, CallInput::Silence(party)),
+                None => return,
+            },
+            AudioEvent::RecordingFailed { recording, failure: _ } => {
+                (recording.call, CallInput::RecordingFailed(recording))
+            }
+            AudioEvent::TapEnded { tap, failure } => (tap.call, CallInput::TapEnded(tap, failure)),
+        };
+        // Only a party's deed is refused; a call that is over needs no telling.
+        let _ = self.call_input(now, call, input);
+    }
+
+    /// Brings a call's routes and ports in line with who may be heard and over which links.
     pub(super) fn reroute(&mut self, id: CallId) {
-        for speaker in Side::BOTH {
-            let wanted = self.wanted_route(id, speaker);
-            self.set_route(id, speaker, wanted);
+        let Some(entry) = self.calls.get(&id) else { return };
+        for party in entry.voices.keys().copied().collect::<Vec<_>>() {
+            let wanted = self.wanted_route(id, party);
+            self.set_route(id, party, wanted);
+        }
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        for (party, port) in &mut entry.ports {
+            let to = self.sessions.get(party).and_then(Session::link);
+            if std::mem::replace(&mut port.to, to) != to {
+                self.outputs.push_back(Output::Audio(AudioCommand::Retarget { port: port.id, to }));
+            }
         }
     }
 
-    fn wanted_route(&self, id: CallId, speaker: Side) -> Option<Route> {
-        let call = &self.calls.get(&id)?.call;
-        let talker = self.sessions.get(&call.party_of(speaker)?)?;
-        let listener = self.sessions.get(&call.party_of(speaker.other())?)?;
-        let is_heard = call.passes(speaker) && listener.link().is_some();
-        let gate = if is_heard { Gate::Open } else { Gate::Closed };
-        Some(Route { from: talker.link()?, to: listener.last_link(), gate })
+    fn wanted_route(&self, id: CallId, party: SessionId) -> Option<Route> {
+        let entry = self.calls.get(&id)?;
+        let from = self.sessions.get(&party)?.link()?;
+        let Hearers { passes, hearers } = entry.call.heard_by(party);
+        let destination = |hearer: &Hearer| match hearer {
+            Hearer::Party(other) => self.sessions.get(other).and_then(Session::link).map(Destination::Link),
+            Hearer::Port => entry.ports.get(&party).map(|port| Destination::Port(port.id)),
+            Hearer::Recording(recording, track) => Some(Destination::Recording(*recording, *track)),
+            Hearer::Tap(tap, track) => Some(Destination::Tap(*tap, *track)),
+        };
+        let to: Vec<Destination> = hearers.iter().filter_map(destination).collect();
+        let gate = if passes && !to.is_empty() { Gate::Open } else { Gate::Closed };
+        Some(Route { from, to, gate })
     }
 
-    fn set_route(&mut self, id: CallId, speaker: Side, wanted: Option<Route>) {
+    fn set_route(&mut self, id: CallId, party: SessionId, wanted: Option<Route>) {
         let Some(entry) = self.calls.get_mut(&id) else { return };
-        let Some(voice) = entry.voices.get_mut(&speaker) else { return };
-        let before = std::mem::replace(&mut voice.route, wanted);
-        let (flow, user) = (voice.flow, voice.speaker.clone());
-        if before == wanted {
+        let Some(voice) = entry.voices.get_mut(&party) else { return };
+        if voice.route == wanted {
             return;
         }
+        let before = std::mem::replace(&mut voice.route, wanted.clone());
+        let (flow, user) = (voice.flow, voice.speaker.clone());
         if let Some(old) = before
-            && wanted.is_none_or(|new| new.from != old.from)
+            && wanted.as_ref().is_none_or(|new| new.from != old.from)
         {
             self.outputs.push_back(Output::Unroute { call: id, speaker: user.clone(), from: old.from, flow });
         }
@@ -127,28 +235,60 @@ impl Exchange {
         }
     }
 
-    /// Both voices stop, for good.
+    /// A party's voice stops and its port closes, for good.
+    pub(super) fn release(&mut self, id: CallId, party: SessionId) {
+        self.stop_voice(id, party);
+        self.close_port(id, party);
+    }
+
+    /// The voices of both parties stop. The gateway may still speak with the caller.
     pub(super) fn disconnect(&mut self, id: CallId) {
-        let Some(entry) = self.calls.get_mut(&id) else { return };
-        for (_, voice) in std::mem::take(&mut entry.voices) {
-            let Voice { speaker, session, flow, route } = voice;
-            self.flows.in_use.remove(&flow);
-            if let Some(Route { from, .. }) = route {
-                self.outputs.push_back(Output::Unroute { call: id, speaker, from, flow });
+        let Some(entry) = self.calls.get(&id) else { return };
+        let caller = entry.call.invitation().caller.session;
+        for party in entry.voices.keys().copied().collect::<Vec<_>>() {
+            self.stop_voice(id, party);
+            if party != caller {
+                self.close_port(id, party);
             }
-            self.touch(session);
         }
+    }
+
+    /// All voices stop and all ports close, for good.
+    pub(super) fn silence(&mut self, id: CallId) {
+        let Some(entry) = self.calls.get(&id) else { return };
+        let parties = entry.voices.keys().chain(entry.ports.keys()).copied().collect::<Vec<_>>();
+        for party in parties {
+            self.release(id, party);
+        }
+    }
+
+    fn stop_voice(&mut self, id: CallId, party: SessionId) {
+        let Some(entry) = self.calls.get_mut(&id) else { return };
+        let Some(Voice { speaker, flow, route }) = entry.voices.remove(&party) else { return };
+        self.flows.in_use.remove(&flow);
+        if let Some(Route { from, .. }) = route {
+            self.outputs.push_back(Output::Unroute { call: id, speaker, from, flow });
+        }
+        self.touch(party);
+    }
+
+    fn close_port(&mut self, id: CallId, party: SessionId) {
+        let Some(port) = self.calls.get_mut(&id).and_then(|entry| entry.ports.remove(&party)) else { return };
+        self.flows.in_use.remove(&port.flow);
+        self.ports.open.remove(&port.id);
+        self.outputs.push_back(Output::Audio(AudioCommand::Close { port: port.id }));
+        self.touch(party);
     }
 
     /// How well the gateway receives a talker: told to the talker, with what the other party last said.
     pub(super) fn measured(&mut self, from: LinkId, flow: FlowId, reception: Reception) {
-        let Some(&(call, speaker)) = self.flows.in_use.get(&flow) else { return };
+        let Some(&(call, talker)) = self.flows.in_use.get(&flow) else { return };
         let Some(entry) = self.calls.get(&call) else { return };
-        let Some(talker) = entry.call.party_of(speaker) else { return };
         if self.sessions.get(&talker).and_then(Session::link) != Some(from) {
             return;
         }
-        let peer = entry.call.hears(speaker.other());
+        let side = Side::BOTH.into_iter().find(|side| entry.call.party_of(*side) == Some(talker));
+        let peer = side.and_then(|side| entry.call.hears(side.other()));
         self.send(from, ServerMessage::Quality { call, uplink: Some(reception), peer });
     }
 }

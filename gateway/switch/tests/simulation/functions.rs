@@ -5,9 +5,7 @@ use std::time::Duration;
 use tandem_switch::cause::Cause;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use tandem_switch::limits;
-use tandem_switch::plan::{
-    Address, AfterAnswer, DialStep, DialStrategy, DialTarget, Plan, Rejection, Step, VoicemailStep,
-};
+use tandem_switch::plan::{Address, AfterAnswer, DialStep, DialStrategy, DialTarget, ParkStep, Plan, Rejection, Step};
 
 use crate::random::Random;
 
@@ -24,10 +22,7 @@ pub(crate) fn answer(
     };
     let answer = match random.below(10) {
         0 => Err(ConsultFailure::Trapped("out of bounds".to_owned())),
-        1 => Ok(Plan {
-            steps: vec![Step::Voicemail(VoicemailStep { mailbox: "m".into(), greeting: None })],
-            state: vec![],
-        }),
+        1 => Ok(Plan { steps: vec![Step::Park(ParkStep { slot: None, timeout: 1000 })], state: vec![] }),
         2 => Ok(Plan { steps: vec![], state: vec![] }),
         3..6 => Ok(Plan::ring_user(&consult.context.to, random.millis(1000, 15_000))),
         _ => Ok(plan(random, users)),

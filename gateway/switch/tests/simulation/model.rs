@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tandem_switch::audio::Destination;
 use tandem_switch::cause::Cause;
 use tandem_switch::exchange::{Gate, Output};
 use tandem_switch::id::{CallId, FlowId, LinkId, SessionId, TenantId, UserId};
@@ -176,12 +177,12 @@ impl Model {
         match output {
             Output::Send { link, message } => self.sent(*link, message, attaching),
             Output::Close { link, reason } => self.closed(now, *link, *reason),
-            Output::Route { call, from, flow, to, gate, .. } => self.routed(*call, *from, *flow, *to, *gate),
+            Output::Route { call, from, flow, to, gate, .. } => self.routed(*call, *from, *flow, to, *gate),
             Output::Unroute { call, from, flow, .. } => {
                 assert_eq!(self.routes.remove(&(*from, *flow)), Some(*call), "unrouted what was not routed");
             }
             Output::Record(record) => self.recorded(now, record),
-            Output::Consult(_) => {}
+            Output::Consult(_) | Output::Audio(_) => {}
         }
     }
 
@@ -312,12 +313,18 @@ impl Model {
         }
     }
 
-    fn routed(&mut self, call: CallId, from: LinkId, flow: FlowId, to: LinkId, gate: Gate) {
+    fn routed(&mut self, call: CallId, from: LinkId, flow: FlowId, to: &[Destination], gate: Gate) {
         if let Some(of) = self.routes.insert((from, flow), call) {
             assert_eq!(of, call, "a flow is routed for two calls");
         }
         assert!(self.links.contains_key(&from), "a talker without a link is routed");
-        assert!(gate == Gate::Closed || self.links.contains_key(&to), "an open gate to nowhere");
+        assert!(gate == Gate::Closed || !to.is_empty(), "an open gate to nowhere");
+        for destination in to {
+            assert!(
+                !matches!(destination, Destination::Link(link) if !self.links.contains_key(link)),
+                "a lost link is routed to"
+            );
+        }
     }
 
     fn recorded(&mut self, now: Instant, record: &CallRecord) {

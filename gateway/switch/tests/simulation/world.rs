@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tandem_switch::audio::Destination;
 use tandem_switch::event::{self, Transport};
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings, Timer};
 use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
@@ -51,7 +52,7 @@ struct Link {
 pub(crate) struct World {
     pub(crate) random: Random,
     exchange: Exchange,
-    table: ForwardingTable<LinkId>,
+    table: ForwardingTable<Option<LinkId>>,
     pub(crate) model: Model,
     now: Instant,
     ends: Instant,
@@ -160,6 +161,7 @@ impl World {
             Timer::Pause(call) => (call, "pausing"),
             Timer::Ring(call) => (call, "ringing"),
             Timer::TimeLimit(call) => (call, "talking"),
+            Timer::Step(call) => (call, "playing"),
             Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
         };
         let is_live = self.exchange.live_calls().any(|live| live.call == call && live.state == state);
@@ -220,12 +222,16 @@ impl World {
             }
             Output::Consult(consult) => self.consult(consult),
             Output::Route { from, flow, to, gate, .. } => {
-                self.table.route(*from, *flow, *to, *gate).expect("a talker's link is attached");
+                let link = to.iter().find_map(|destination| match destination {
+                    Destination::Link(link) => Some(*link),
+                    _ => None,
+                });
+                self.table.route(*from, *flow, link, *gate).expect("a talker's link is attached");
             }
             Output::Unroute { from, flow, .. } => {
                 self.table.unroute(*from, *flow);
             }
-            Output::Record(_) => {}
+            Output::Record(_) | Output::Audio(_) => {}
         }
     }
 
@@ -493,7 +499,7 @@ impl World {
     /// A datagram reaches the gateway: it goes exactly where the model says, or nowhere.
     fn forward(&mut self, link: LinkId, bytes: &[u8]) {
         let flow = datagram::parse(bytes).expect("a well-formed datagram").flow;
-        let to = self.table.link_mut(link).and_then(|flows| flows.forward(self.now, bytes).ok().copied());
+        let to = self.table.link_mut(link).and_then(|flows| flows.forward(self.now, bytes).ok().copied().flatten());
         assert_eq!(to, self.model.listener(link, flow), "who hears {flow:?} from {link:?}");
         let Some(to) = to else { return };
         if !self.random.percent(10) {

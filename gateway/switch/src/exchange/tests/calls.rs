@@ -171,10 +171,10 @@ fn a_pause_lasts_as_long_as_it_says() {
 #[test]
 fn a_function_that_fails_leaves_the_call_to_the_default_plan() {
     let bad_plan =
-        Answer { plan: Plan { steps: vec![Step::Answer], state: vec![] }, version: "v2".into(), instead_of: None };
+        Answer { plan: Plan { steps: vec![Step::Pause(0)], state: vec![] }, version: "v2".into(), instead_of: None };
     let table = [
         (Err(ConsultFailure::Trapped("unreachable".into())), "the function trapped: unreachable", ""),
-        (Ok(bad_plan), "the plan was refused: step 1: this gateway does not carry out `answer` yet", "v2"),
+        (Ok(bad_plan), "the plan was refused: step 1 (`pause`): the pause must be 1 to 60000 ms; got 0", "v2"),
     ];
     for (answer, failure, version) in table {
         let mut harness = Harness::with_alice_and_bob();

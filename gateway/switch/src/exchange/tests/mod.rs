@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::audio::{AudioCommand, Destination};
 use crate::cause::Cause;
 use crate::event::{Event, Transport};
 use crate::id::FlowId;
@@ -27,7 +28,8 @@ struct Harness {
     closed: Vec<(LinkId, GoodbyeReason)>,
     asked: Vec<Consult>,
     records: Vec<CallRecord>,
-    routes: BTreeMap<(LinkId, FlowId), (LinkId, Gate)>,
+    routes: BTreeMap<(LinkId, FlowId), (Vec<Destination>, Gate)>,
+    audio: Vec<AudioCommand>,
 }
 
 impl Harness {
@@ -40,6 +42,7 @@ impl Harness {
             asked: Vec::new(),
             records: Vec::new(),
             routes: BTreeMap::new(),
+            audio: Vec::new(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Harness {
                 Output::Route { from, flow, to, gate, .. } => {
                     self.routes.insert((from, flow), (to, gate));
                 }
+                Output::Audio(command) => self.audio.push(command),
                 Output::Unroute { from, flow, .. } => {
                     self.routes.remove(&(from, flow)).expect("only what is routed is unrouted");
                 }

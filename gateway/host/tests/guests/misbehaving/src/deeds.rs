@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tandem_function::{Context, Error, Event, Plan, Router, Step, VoicemailStep, ring};
+use tandem_function::{Address, Context, Error, Event, Plan, Router, Step, TransferKind, TransferStep, ring};
 
 /// Survives between questions only if the host breaks its promise of a fresh instance.
 static ASKED: AtomicU32 = AtomicU32::new(0);
@@ -32,7 +32,8 @@ impl Router for Misbehaving {
             }
             "huge-answer" => Ok(plan.with_state(vec![0; 8 * 1024 * 1024])),
             "impossible-step" => {
-                Ok(plan.step(Step::Voicemail(VoicemailStep { mailbox: "alice".into(), greeting: None })))
+                let to = Address::Sip("sip:alice@example.org".into());
+                Ok(plan.step(Step::Transfer(TransferStep { kind: TransferKind::Blind, to })))
             }
             "impossible-value" => Ok(plan.pause_ms(0)),
             "ten-thousand-targets" => Ok(plan.dial(ring((0..10_000).map(|number| format!("user-{number}"))))),

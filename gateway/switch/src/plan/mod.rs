@@ -3,14 +3,17 @@
 //! [`Plan`] is what a function may say, [`Accepted`] is what the call machine carries out: the only way from one to the other is
 //! [`Plan::accept`], which checks every bound and refuses steps that this gateway does not carry out yet.
 
+mod accept;
+
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::accept::PlanError;
+use crate::audio::{Digit, Sound};
 use crate::cause::Cause;
 use crate::id::UserId;
-use crate::limits;
 
 /// What the gateway shall do with the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,14 +93,16 @@ macro_rules! contract {
 }
 
 contract! {
-    pub enum AudioSource { Prompt(String), Tone(Tone) }
+    pub enum AudioSource { Prompt(String), Tone(Tone), Digits(String) }
     pub struct PlayStep { pub source: AudioSource, pub times: u32 }
     pub struct GatherStep {
         pub min_digits: u8,
         pub max_digits: u8,
+        #[serde(default)]
         pub finish_key: Option<char>,
         pub first_digit_timeout: u32,
         pub inter_digit_timeout: u32,
+        #[serde(default)]
         pub prompt: Option<AudioSource>,
         pub barge_in: bool,
     }
@@ -127,11 +132,20 @@ contract! {
     pub struct TrunkNumber { pub number: String, pub trunk: Option<String> }
     pub struct ConferenceStep { pub room: String, pub muted: bool, pub moderator: bool, pub starts: bool, pub ends: bool }
     pub struct EnqueueStep { pub queue: String, pub priority: u8, pub music: Option<AudioSource>, pub max_wait: u32 }
-    pub struct VoicemailStep { pub mailbox: String, pub greeting: Option<AudioSource> }
+    pub struct VoicemailStep {
+        pub mailbox: String,
+        #[serde(default)]
+        pub greeting: Option<AudioSource>,
+        pub max_duration: u32,
+        #[serde(default)]
+        pub silence_timeout: Option<u32>,
+        #[serde(default)]
+        pub finish_key: Option<char>,
+    }
     pub struct RecordStep { pub action: RecordAction, pub legs: Legs }
     pub struct TransferStep { pub kind: TransferKind, pub to: Address }
     pub struct ParkStep { pub slot: Option<String>, pub timeout: u32 }
-    pub struct TapStep { pub url: String, pub legs: Legs }
+    pub struct TapStep { pub url: String, pub legs: Legs, pub format: TapFormat, pub speaks: bool }
     pub struct Rejection {
         pub cause: Cause,
         #[serde(default)]
@@ -152,38 +166,8 @@ contract! {
     pub enum RecordAction { Start, Stop, Pause, Resume }
     #[derive(Copy)]
     pub enum TransferKind { Blind, Attended }
-}
-
-/// Why a plan is refused. Each says which step, what was wrong and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlanError {
-    /// No steps.
-    #[error("a plan needs at least one step")]
-    Empty,
-    /// Too many steps.
-    #[error("a plan has at most {max} steps; this one has {0}", max = limits::PLAN_STEPS_MAX)]
-    TooManySteps(usize),
-    /// Too much state.
-    #[error("a plan's state is at most {max} bytes; this one has {0}", max = limits::PLAN_STATE_BYTES_MAX)]
-    StateTooLarge(usize),
-    /// A step of the contract that this gateway does not carry out yet.
-    #[error("step {index}: this gateway does not carry out `{step}` yet")]
-    NotCarriedOut {
-        /// The step's place in the plan, from 1.
-        index: usize,
-        /// What it is, in the contract's words.
-        step: &'static str,
-    },
-    /// A value out of its bounds.
-    #[error("step {index} (`{step}`): {what}")]
-    OutOfBounds {
-        /// The step's place in the plan, from 1.
-        index: usize,
-        /// The step's name.
-        step: &'static str,
-        /// What was wrong and what would be right.
-        what: String,
-    },
+    #[derive(Copy)]
+    pub enum TapFormat { Opus, #[serde(rename = "pcm-8k")] Pcm8k, #[serde(rename = "pcm-16k")] Pcm16k, #[serde(rename = "pcm-24k")] Pcm24k, #[serde(rename = "pcm-48k")] Pcm48k }
 }
 
 /// A plan that passed every check.
@@ -198,12 +182,31 @@ pub struct Accepted {
 /// A step that this gateway carries out, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// The gateway answers.
+    Answer,
     /// Let the caller hear that it rings.
     RingBack,
+    /// Play something to the caller.
+    Play(Play),
     /// Wait.
     Pause(Duration),
+    /// Collect digits.
+    Gather(Gather),
     /// Ring somebody.
     Dial(Dial),
+    /// Let the caller leave a message.
+    Voicemail(Voicemail),
+    /// Start, stop, pause or resume recording.
+    Record {
+        /// What to do.
+        action: RecordAction,
+        /// Whom to record.
+        legs: Legs,
+    },
+    /// Fork the media.
+    Tap(TapStep),
+    /// Tell the caller's side to call this address instead.
+    Redirect(String),
     /// Refuse the call.
     Reject {
         /// Why.
@@ -217,40 +220,79 @@ pub enum Action {
     Consult(String),
 }
 
-/// A dial, its strategy resolved into rounds.
+/// Something to play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Play {
+    /// What.
+    pub sound: Sound,
+    /// How many times; at least once.
+    pub times: u32,
+}
+
+/// Digits to collect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gather {
+    /// At least this many for success.
+    pub min: usize,
+    /// Stop after this many.
+    pub max: usize,
+    /// Ends the entry, and is no part of it.
+    pub finish: Option<Digit>,
+    /// How long to wait for the first one, from the prompt's end on.
+    pub first_timeout: Duration,
+    /// How long to wait for each further one.
+    pub inter_timeout: Duration,
+    /// What is played meanwhile.
+    pub prompt: Option<Sound>,
+    /// Whether the first digit stops the prompt. If not, digits count from the prompt's end on, those pressed before it included.
+    pub barge_in: bool,
+}
+
+/// A message to be left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voicemail {
+    /// Where.
+    pub mailbox: UserId,
+    /// What the caller hears first; `None`: the mailbox's own greeting.
+    pub greeting: Option<Sound>,
+    /// The longest message.
+    pub max_duration: Duration,
+    /// The message is over when nobody spoke for this long.
+    pub silence: Option<Duration>,
+    /// Ends the message.
+    pub finish: Option<Digit>,
+}
+
+/// In which order users ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Together, round after round; no round is empty.
+    Rounds(Vec<Vec<UserId>>),
+    /// One after another, drawn by weight: who has twice the weight is twice as likely to be next. Those without weight come last, in their
+    /// order.
+    Weighted(Vec<(u16, UserId)>),
+}
+
+/// A dial, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
-    /// Whom to ring together, round after round; no round is empty.
-    pub rounds: Vec<Vec<UserId>>,
+    /// Whom to ring, and in which order.
+    pub order: Order,
     /// How long each round rings.
     pub ring_timeout: Duration,
     /// The longest that the parties may talk.
     pub max_duration: Duration,
     /// What the callee sees instead of the caller's address.
     pub caller_id: Option<String>,
+    /// What only the callee hears before being connected.
+    pub whisper: Option<Sound>,
+    /// What the callee must press before being connected.
+    pub confirm: Option<Digit>,
     /// What happens when the callee hangs up first.
     pub after_answer: AfterAnswer,
 }
 
 impl Plan {
-    /// Checks every bound and parses the steps into what the call machine carries out.
-    ///
-    /// # Errors
-    /// Names the first step that is wrong or not carried out by this gateway.
-    pub fn accept(self) -> Result<Accepted, PlanError> {
-        if self.steps.is_empty() {
-            return Err(PlanError::Empty);
-        }
-        if self.steps.len() > limits::PLAN_STEPS_MAX {
-            return Err(PlanError::TooManySteps(self.steps.len()));
-        }
-        if self.state.len() > limits::PLAN_STATE_BYTES_MAX {
-            return Err(PlanError::StateTooLarge(self.state.len()));
-        }
-        let steps = self.steps.into_iter().enumerate().map(|(at, step)| accept_step(at + 1, step));
-        Ok(Accepted { steps: steps.collect::<Result<_, _>>()?, state: self.state })
-    }
-
     /// The plan that rings one user's devices: what a tenant without a function gets.
     pub fn ring_user(user: &str, ring_timeout: Duration) -> Self {
         let target = DialTarget { address: Address::User(user.to_owned()), round: 0, weight: 0 };
@@ -266,107 +308,6 @@ impl Plan {
         };
         Self { steps: vec![Step::Dial(dial)], state: Vec::new() }
     }
-}
-
-fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
-    let name = step.name();
-    let out_of_bounds = |what: String| PlanError::OutOfBounds { index, step: name, what };
-    match step {
-        Step::RingBack => Ok(Action::RingBack),
-        Step::Pause(millis) => {
-            let pause = within(millis, limits::PAUSE_MIN, limits::PAUSE_MAX, "the pause").map_err(out_of_bounds)?;
-            Ok(Action::Pause(pause))
-        }
-        Step::Dial(dial) => accept_dial(index, dial).map(Action::Dial),
-        Step::Reject(Rejection { cause, reason }) => {
-            at_most(reason.as_deref().unwrap_or(""), limits::REASON_BYTES_MAX, "the reason").map_err(out_of_bounds)?;
-            Ok(Action::Reject { cause, reason })
-        }
-        Step::Hangup(cause) => Ok(Action::Hangup(cause)),
-        Step::Consult(tag) => {
-            at_most(&tag, limits::TAG_BYTES_MAX, "the tag").map_err(out_of_bounds)?;
-            Ok(Action::Consult(tag))
-        }
-        Step::Answer
-        | Step::Play(_)
-        | Step::Gather(_)
-        | Step::Conference(_)
-        | Step::Broadcast(_)
-        | Step::Listen(_)
-        | Step::Enqueue(_)
-        | Step::Voicemail(_)
-        | Step::Record(_)
-        | Step::Transfer(_)
-        | Step::Park(_)
-        | Step::Tap(_)
-        | Step::Redirect(_) => Err(PlanError::NotCarriedOut { index, step: name }),
-    }
-}
-
-fn accept_dial(index: usize, dial: DialStep) -> Result<Dial, PlanError> {
-    let out_of_bounds = |what: String| PlanError::OutOfBounds { index, step: "dial", what };
-    let not_carried_out = |step| PlanError::NotCarriedOut { index, step };
-    if dial.whisper.is_some() {
-        return Err(not_carried_out("dial.whisper"));
-    }
-    if dial.confirm_key.is_some() {
-        return Err(not_carried_out("dial.confirm-key"));
-    }
-    let count = dial.targets.len();
-    if count == 0 || count > limits::DIAL_TARGETS_MAX {
-        return Err(out_of_bounds(format!("1 to {} targets; got {count}", limits::DIAL_TARGETS_MAX)));
-    }
-    if let Some(caller_id) = &dial.caller_id {
-        at_most(caller_id, limits::ADDRESS_BYTES_MAX, "the caller id").map_err(out_of_bounds)?;
-    }
-    let ring_timeout = within(dial.ring_timeout, limits::RING_TIMEOUT_MIN, limits::RING_TIMEOUT_MAX, "ring-timeout")
-        .map_err(out_of_bounds)?;
-    let max_duration = match dial.max_duration {
-        None => limits::CALL_DURATION_MAX,
-        Some(millis) => within(millis, limits::CALL_DURATION_MIN, limits::CALL_DURATION_MAX, "max-duration")
-            .map_err(out_of_bounds)?,
-    };
-    let mut targets = Vec::with_capacity(count);
-    for target in dial.targets {
-        let user = match target.address {
-            Address::User(name) => UserId::new(&name).map_err(|error| out_of_bounds(error.to_string()))?,
-            Address::Number(_) => return Err(not_carried_out("dial to number")),
-            Address::Sip(_) => return Err(not_carried_out("dial to sip")),
-            Address::Room(_) => return Err(not_carried_out("dial to room")),
-            Address::Queue(_) => return Err(not_carried_out("dial to queue")),
-        };
-        targets.push((target.round, user));
-    }
-    let rounds = match dial.strategy {
-        DialStrategy::AtOnce => vec![targets.into_iter().map(|(_, user)| user).collect()],
-        DialStrategy::OneAfterAnother => targets.into_iter().map(|(_, user)| vec![user]).collect(),
-        DialStrategy::Rounds => by_round(targets),
-        DialStrategy::Weighted => return Err(not_carried_out("dial.strategy weighted")),
-    };
-    Ok(Dial { rounds, ring_timeout, max_duration, caller_id: dial.caller_id, after_answer: dial.after_answer })
-}
-
-fn by_round(mut targets: Vec<(u8, UserId)>) -> Vec<Vec<UserId>> {
-    targets.sort_by_key(|(round, _)| *round);
-    targets
-        .chunk_by(|(a, _), (b, _)| a == b)
-        .map(|round| round.iter().map(|(_, user)| user.clone()).collect())
-        .collect()
-}
-
-fn within(millis: u32, min: Duration, max: Duration, what: &str) -> Result<Duration, String> {
-    let span = Duration::from_millis(millis.into());
-    if span < min || span > max {
-        return Err(format!("{what} must be {} to {} ms; got {millis}", min.as_millis(), max.as_millis()));
-    }
-    Ok(span)
-}
-
-fn at_most(text: &str, max: usize, what: &str) -> Result<(), String> {
-    if text.len() > max {
-        return Err(format!("{what} is at most {max} bytes; got {}", text.len()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -385,8 +326,8 @@ mod tests {
 
     fn rounds(step: Step) -> Vec<Vec<String>> {
         match plan(vec![step]).accept().unwrap().steps.remove(0) {
-            Action::Dial(dial) => {
-                dial.rounds.into_iter().map(|round| round.into_iter().map(String::from).collect()).collect()
+            Action::Dial(Dial { order: Order::Rounds(rounds), .. }) => {
+                rounds.into_iter().map(|round| round.into_iter().map(String::from).collect()).collect()
             }
             other => panic!("{other:?}"),
         }
@@ -402,10 +343,13 @@ mod tests {
 
     #[test]
     fn a_step_that_is_not_carried_out_is_named() {
-        let error = plan(vec![Step::RingBack, Step::Voicemail(VoicemailStep { mailbox: "m".into(), greeting: None })]);
-        assert_eq!(error.accept(), Err(PlanError::NotCarriedOut { index: 2, step: "voicemail" }));
-        let error = plan(vec![dial(&[("a", 0)], DialStrategy::Weighted)]).accept().unwrap_err();
-        assert_eq!(error.to_string(), "step 1: this gateway does not carry out `dial.strategy weighted` yet");
+        let mut step = dial(&[("a", 0)], DialStrategy::AtOnce);
+        if let Step::Dial(dial) = &mut step {
+            dial.targets[0].address = Address::Sip("sip:a@example.org".into());
+        }
+        let error = plan(vec![Step::RingBack, step]).accept().unwrap_err();
+        assert_eq!(error, PlanError::NotCarriedOut { index: 2, step: "dial to sip" });
+        assert_eq!(error.to_string(), "step 2: this gateway does not carry out `dial to sip` yet");
     }
 
     #[test]
