@@ -8,7 +8,7 @@ mod kit;
 use std::sync::Arc;
 use std::time::Instant;
 
-use kit::{call, guest, report, smoke};
+use kit::{call, distinct, guest, report, smoke};
 use tandem_host::{Function, Host, HostConfig, Origin};
 use tandem_switch::event::Event;
 
@@ -55,13 +55,6 @@ fn main() {
     report("decision, tenants in turn", took);
     let took = runtime.block_on(decide(&host, &[first], rounds * tenants));
     report("decision, one tenant", took);
-}
-
-/// The same component under another digest: with a custom section (component binary format, section 0) at its end.
-fn distinct(component: &[u8], number: u64) -> Vec<u8> {
-    const NAME: &[u8] = b"tenant";
-    let contents = [&[NAME.len() as u8], NAME, &number.to_le_bytes()].concat();
-    [component, &[0, contents.len() as u8], &contents].concat()
 }
 
 /// Asks each function once in every round.

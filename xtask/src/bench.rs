@@ -10,6 +10,7 @@ const KINDS: &[Kind] = &[
     ("datagram", "datagram: header and forwarding table", datagram),
     ("neighbours", "neighbours: a quiet tenant's decisions while another loops, hoards memory or floods", neighbours),
     ("fleet", "fleet: a thousand tenants' components on one node", fleet),
+    ("upload", "upload: from the last byte of a component to a call that it routes", upload),
     ("load", "load: packets a second of the real gateway, and the latency it adds", load),
 ];
 
@@ -39,6 +40,10 @@ fn neighbours() -> Outcome {
 
 fn fleet() -> Outcome {
     execute(cargo(&["bench", "--workspace", "--bench", "fleet"]))
+}
+
+fn upload() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "upload"]))
 }
 
 fn load() -> Outcome {

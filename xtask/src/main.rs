@@ -22,7 +22,8 @@ Tasks:
                   ARGS go to `tandem dev` (see `tandem dev --help`)
   test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, languages,
                   purity, web, browser
-  bench [KIND…]   Run every benchmark, or the named ones: route, datagram, load
+  bench [KIND…]   Run every benchmark, or the named ones: route, datagram, neighbours, fleet,
+                  upload, load
 
 Examples:
   cargo xtask dev

@@ -1,4 +1,5 @@
 //! What the benchmarks that run functions share: guests, built once; a call to route; figures.
+#![allow(dead_code, reason = "no benchmark needs all of it")]
 
 #[path = "../../tests/shell/guests.rs"]
 mod guests;
@@ -31,6 +32,13 @@ pub(crate) fn call(to: &str) -> Context {
         state: Vec::new(),
         version: String::new(),
     }
+}
+
+/// The same component under another digest: with a custom section (component binary format, section 0) at its end.
+pub(crate) fn distinct(component: &[u8], number: u64) -> Vec<u8> {
+    const NAME: &[u8] = b"distinct";
+    let contents = [&[NAME.len() as u8], NAME, &number.to_le_bytes()].concat();
+    [component, &[0, contents.len() as u8], &contents].concat()
 }
 
 /// Of so many of a hundred times, the longest.
