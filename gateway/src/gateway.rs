@@ -16,6 +16,7 @@ use tandem_switch::time::WallClock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::blobs::{BlobMetrics, Blobs};
 use crate::calls::driver::{CallDriver, Command, Parts};
 use crate::calls::metrics::CallMetrics;
 use crate::calls::standing::BudgetMetrics;
@@ -94,8 +95,8 @@ pub struct Gateway {
     commands: mpsc::Sender<Command>,
     /// Page, discovery and WebSocket; health, metrics and status; the control API.
     servers: control::Servers,
-    /// Keep the certificate fresh, hand new ones to the shards, and keep what the driver finds out about versions.
-    followers: [JoinHandle<()>; 3],
+    /// Keep the certificate fresh, hand new ones to the shards, keep what the driver finds out about versions, and upload recordings.
+    followers: [JoinHandle<()>; 4],
     /// Whether the node should get traffic.
     phase: watch::Sender<Phase>,
     addresses: Addresses,
@@ -133,10 +134,12 @@ impl Gateway {
         let keyring = Arc::new(Keyring::default());
         let host = Arc::new(Host::new(host_config(&config))?);
         let (commands, mut orders) = mpsc::channel(COMMANDS_MAX);
+        let blobs = Blobs::open(store.clone(), &config.storage, metrics.area("storage", BlobMetrics::register))?;
         let tenants = Tenants::open(tenants::Parts {
             store: store.clone(),
             host: Arc::clone(&host),
             keyring: Arc::clone(&keyring),
+            blobs: blobs.clone(),
             meters: Arc::default(),
             commands: commands.clone(),
             operator_token: Some(operator_token(&config)?),
@@ -206,6 +209,7 @@ impl Gateway {
             tokio::spawn(source.keep_fresh()),
             tokio::spawn(hand_on(certificate, media.clone())),
             tokio::spawn(tenants.clone().follow(found)),
+            tokio::spawn(blobs.run()),
         ];
         phase.send_replace(Phase::Ready);
         tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tandem_switch::id::{TenantId, UserId};
 
 use super::secret::HS256_SECRET_BYTES_MIN;
+use crate::blobs;
 use crate::outgoing::addresses::Network;
 
 use super::{Config, ConfigError, Loaded, SigningKey, Tenant, Tls};
@@ -51,6 +52,9 @@ impl Config {
             if let Err(error) = network.parse::<Network>() {
                 return broken("functions.allow_private_addresses", format!("has an entry that is none: {error}"));
             }
+        }
+        if let Some(Err(error)) = self.storage.url.as_deref().map(blobs::parse_url) {
+            return broken("storage.url", error);
         }
         if self.node.name.is_empty() {
             return broken("node.name", "is empty; give the node a name");

@@ -43,6 +43,8 @@ pub struct Config {
     pub functions: Functions,
     /// What is kept on disk.
     pub store: Store,
+    /// Where finished recordings go.
+    pub storage: Storage,
     /// What is logged, and how.
     pub log: Log,
     /// Bounds of this node.
@@ -136,6 +138,29 @@ pub struct Functions {
 pub struct Store {
     /// The directory; made when it is missing.
     pub data_dir: PathBuf,
+}
+
+/// Where finished recordings go. Without a URL they stay in the data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or `file:///directory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The region of an S3 bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The address of a service that is not the provider's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// S3 access key id, or Azure account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// S3 secret access key, Azure account key, or the JSON of a Google service account. Without it, what the environment has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Secret>,
+    /// How often an upload that failed is tried again, minutes.
+    pub retry_minutes: u64,
 }
 
 /// Logging.
@@ -286,6 +311,12 @@ impl Default for Control {
 impl Default for Store {
     fn default() -> Self {
         Self { data_dir: "data".into() }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { url: None, region: None, endpoint: None, key_id: None, key: None, retry_minutes: 5 }
     }
 }
 

@@ -116,6 +116,33 @@ pub const SECTIONS: &[Section] = &[
     },
     Section { name: "store", keys: &[key("data_dir", Kind::Path, "directory of everything that is kept")] },
     Section {
+        name: "storage",
+        keys: &[
+            key(
+                "url",
+                Kind::Text,
+                "where finished recordings go: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///directory; unset: they stay in store.data_dir",
+            ),
+            key("region", Kind::Text, "region of an S3 bucket; unset: AWS_REGION"),
+            key(
+                "endpoint",
+                Kind::Text,
+                "address of an S3-compatible or Azure-compatible service; unset: the provider's own",
+            ),
+            key(
+                "key_id",
+                Kind::Text,
+                "S3 access key id, or Azure account; unset: AWS_ACCESS_KEY_ID, AZURE_STORAGE_ACCOUNT_NAME",
+            ),
+            key(
+                "key",
+                Kind::Secret,
+                "S3 secret access key, Azure account key, or the JSON of a Google service account; unset: the provider's variables or the machine's role",
+            ),
+            key("retry_minutes", Kind::Number(1, 1_440), "how often an upload that failed is tried again, minutes"),
+        ],
+    },
+    Section {
         name: "log",
         keys: &[
             key("format", Kind::Word(&["text", "json"]), "text or json"),
@@ -172,6 +199,18 @@ const TENANT_LIMITS: &[Key] = &[
     key("packets_per_second", Kind::Number(0, LARGE_MAX), "most voice packets a second"),
     key("bytes_per_second", Kind::Number(0, LARGE_MAX), "most voice bytes a second"),
     key("invocations_kept", Kind::Number(0, COUNT_MAX), "most invocations kept for looking at and for replay"),
+    key("prompts", Kind::Number(0, 100_000), "most prompts"),
+    key("prompt_bytes", Kind::Number(0, LARGE_MAX), "most bytes of prompts, as they are kept"),
+    key("recordings", Kind::Number(0, COUNT_MAX), "most recordings"),
+    key("recording_bytes", Kind::Number(0, LARGE_MAX), "most bytes of recordings"),
+    key(
+        "recording_days",
+        Kind::Number(0, 36_500),
+        "days that recordings of calls and rooms are kept; 0: until they are deleted",
+    ),
+    key("mailboxes", Kind::Number(0, 100_000), "most mailboxes"),
+    key("mailbox_messages", Kind::Number(0, 10_000), "most messages in one mailbox"),
+    key("message_seconds", Kind::Number(1, 3_600), "longest message, seconds"),
 ];
 
 /// Most bytes and packets: a bound that keeps sums whole numbers.

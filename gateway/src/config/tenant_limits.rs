@@ -45,6 +45,14 @@ tenant_limits!(
     packets_per_second,
     bytes_per_second,
     invocations_kept,
+    prompts,
+    prompt_bytes,
+    recordings,
+    recording_bytes,
+    recording_days,
+    mailboxes,
+    mailbox_messages,
+    message_seconds,
 );
 
 impl Default for TenantLimits {

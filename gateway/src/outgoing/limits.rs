@@ -37,6 +37,9 @@ pub const IDLE_PER_HOST_MAX: usize = 4;
 /// How long a connection that nobody uses is kept.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the object store may be silent in the middle of an answer. Longer: the request has failed, and is made again later.
+pub const STORAGE_SILENCE: Duration = Duration::from_secs(30);
+
 /// How long a webhook may take to answer: generous, for a developer's machine, and below the core's
 /// [`CONSULT_TIMEOUT`](tandem_switch::limits::CONSULT_TIMEOUT). Longer: the call goes on with the default plan.
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);

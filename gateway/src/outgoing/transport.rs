@@ -38,6 +38,11 @@ pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, 
     builder.build().map_err(|error| SetupError(plain(&error)))
 }
 
+/// What the operator's own object store is reached with: any address, and no silence longer than [`limits::STORAGE_SILENCE`].
+pub(crate) fn storage_client() -> Result<reqwest::Client, SetupError> {
+    build(builder()?.read_timeout(limits::STORAGE_SILENCE))
+}
+
 /// Trusts whom the system trusts. A machine without root certificates still speaks `http`.
 fn tls() -> Result<rustls::ClientConfig, SetupError> {
     let mut roots = rustls::RootCertStore::empty();

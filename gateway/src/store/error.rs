@@ -79,6 +79,9 @@ pub enum StoreError {
     /// A name in it is none: it was damaged.
     #[error("a name in the store cannot be read: {0}")]
     BadName(#[from] BadName),
+    /// Something else in it cannot be read: it was damaged.
+    #[error("the store is damaged: {0}")]
+    Damage(String),
     /// The store has been closed.
     #[error("the store has been closed")]
     Closed,

@@ -25,7 +25,7 @@ pub(super) struct Schema {
 }
 
 /// `tandem.sqlite`.
-pub(super) const STORE: Schema = Schema { migrations: &[RECORDS, TENANTS], synchronous: "FULL" };
+pub(super) const STORE: Schema = Schema { migrations: &[RECORDS, TENANTS, AUDIO], synchronous: "FULL" };
 
 /// `invocations.sqlite`: what happened is worth having, and not worth a flush for each invocation.
 pub(super) const INVOCATIONS: Schema = Schema { migrations: &[INVOCATION], synchronous: "NORMAL" };
@@ -159,6 +159,99 @@ const TENANTS: &str = "
         PRIMARY KEY (actor, key)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX idempotency_by_time ON idempotency (at);
+";
+
+/// Prompts, recordings, mailboxes. `blob` outlives what it belongs to until its file is gone; `recording_usage` is kept by triggers, so that
+/// a budget is known without counting.
+const AUDIO: &str = "
+    CREATE TABLE prompt (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE prompt_audio (
+        tenant TEXT NOT NULL,
+        name TEXT NOT NULL,
+        ogg BLOB NOT NULL,
+        PRIMARY KEY (tenant, name),
+        FOREIGN KEY (tenant, name) REFERENCES prompt ON DELETE CASCADE
+    ) STRICT;
+    CREATE TABLE recording (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        id TEXT NOT NULL,
+        call TEXT,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        waveform BLOB,
+        UNIQUE (tenant, id)
+    ) STRICT;
+    CREATE INDEX recording_by_tenant ON recording (tenant, seq);
+    CREATE INDEX recording_by_call ON recording (tenant, call, seq);
+    CREATE INDEX recording_by_time ON recording (tenant, started_at);
+    CREATE INDEX recording_unfinished ON recording (state) WHERE state = 'recording';
+    CREATE TABLE recording_usage (
+        tenant TEXT PRIMARY KEY,
+        recordings INTEGER NOT NULL,
+        bytes INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER recording_added AFTER INSERT ON recording BEGIN
+        INSERT INTO recording_usage VALUES (NEW.tenant, 1, NEW.bytes)
+            ON CONFLICT (tenant) DO UPDATE SET recordings = recordings + 1, bytes = bytes + NEW.bytes;
+    END;
+    CREATE TRIGGER recording_grown AFTER UPDATE OF bytes ON recording BEGIN
+        UPDATE recording_usage SET bytes = bytes + NEW.bytes - OLD.bytes WHERE tenant = NEW.tenant;
+    END;
+    CREATE TRIGGER recording_gone AFTER DELETE ON recording BEGIN
+        UPDATE recording_usage SET recordings = recordings - 1, bytes = bytes - OLD.bytes WHERE tenant = OLD.tenant;
+        DELETE FROM recording_usage WHERE tenant = OLD.tenant AND recordings = 0;
+    END;
+    CREATE TABLE blob (
+        object TEXT PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        recording TEXT NOT NULL,
+        state TEXT NOT NULL,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        due_at INTEGER,
+        reason TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX blob_by_recording ON blob (tenant, recording);
+    CREATE INDEX blob_by_due ON blob (due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX blob_by_state ON blob (state);
+    CREATE TABLE mailbox (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        settings TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE mailbox_owner (
+        tenant TEXT NOT NULL,
+        user TEXT NOT NULL,
+        mailbox TEXT NOT NULL,
+        PRIMARY KEY (tenant, user, mailbox),
+        FOREIGN KEY (tenant, mailbox) REFERENCES mailbox ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX mailbox_owner_by_mailbox ON mailbox_owner (tenant, mailbox);
+    CREATE TABLE message (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        tenant TEXT NOT NULL,
+        mailbox TEXT NOT NULL,
+        id TEXT NOT NULL,
+        recording TEXT NOT NULL,
+        heard INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        UNIQUE (tenant, mailbox, id),
+        FOREIGN KEY (tenant, mailbox) REFERENCES mailbox ON DELETE CASCADE
+    ) STRICT;
+    CREATE INDEX message_by_mailbox ON message (tenant, mailbox, seq);
+    CREATE INDEX message_by_recording ON message (tenant, recording);
 ";
 
 const INVOCATION: &str = "

@@ -2,6 +2,7 @@
 
 use tandem_host::LoadError;
 
+use crate::blobs::BlobError;
 use crate::store::StoreError;
 
 use super::model::Revision;
@@ -71,6 +72,12 @@ pub enum TenantError {
         /// What it is.
         found: String,
     },
+    /// The uploaded audio cannot be used.
+    #[error("{0}")]
+    Audio(String),
+    /// A recording's file cannot be used.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

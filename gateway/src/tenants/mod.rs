@@ -17,8 +17,12 @@ mod history;
 mod idempotency;
 mod keys;
 mod kv;
+mod mailboxes;
 pub mod model;
+mod notices;
+mod prompts;
 mod publish;
+mod recordings;
 mod rollouts;
 mod settings;
 mod tokens;
@@ -32,8 +36,9 @@ use std::sync::{Arc, Mutex};
 
 use tandem_host::{Function, Host};
 use tandem_switch::id::TenantId;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
+use crate::blobs::Blobs;
 use crate::calls::driver::Command;
 use crate::config::Secret;
 use crate::store::{Components, InvocationLog, Kv, Store, StoreError};
@@ -41,7 +46,11 @@ use crate::token::Keyring;
 
 pub use error::TenantError;
 pub use idempotency::Remembered;
+pub use mailboxes::{Door, NewMessage};
+pub use notices::{Notice, RecordingDone, Waiting};
+pub use prompts::UPLOAD_BYTES_MAX as PROMPT_UPLOAD_BYTES_MAX;
 pub use publish::Introduction;
+pub use recordings::{Begun, Ending, NewRecording, NewTrack, TRACKS_MAX};
 pub(crate) use tokens::OPERATOR_PREFIX;
 
 type Result<T> = std::result::Result<T, TenantError>;
@@ -55,6 +64,8 @@ pub struct Parts {
     pub host: Arc<Host>,
     /// Where keys are put to work.
     pub keyring: Arc<Keyring>,
+    /// Recordings' files, and where they go.
+    pub blobs: Blobs,
     /// What everybody uses.
     pub meters: Arc<usage::Meters>,
     /// The call driver, which is told of every change that concerns calls. What is kept takes effect at the next start when it is gone.
@@ -80,6 +91,7 @@ struct Shared {
     turns: change::Turns,
     /// The functions that answer calls, and of each tenant the one that was uploaded last, so that it is live at once.
     loaded: Mutex<HashMap<(TenantId, String), Arc<Function>>>,
+    notices: broadcast::Sender<Notice>,
 }
 
 impl Tenants {
@@ -93,7 +105,8 @@ impl Tenants {
         let invocations = InvocationLog::open(&directory)?;
         let kv = Kv::new(parts.store.clone());
         let (files, turns, loaded) = Default::default();
-        let shared = Shared { parts, kv, invocations, components, files, turns, loaded };
+        let notices = broadcast::Sender::new(notices::NOTICES_MAX);
+        let shared = Shared { parts, kv, invocations, components, files, turns, loaded, notices };
         let tenants = Self { shared: Arc::new(shared) };
         tenants.tidy_components().await;
         tenants.publish_keys().await?;
@@ -103,6 +116,11 @@ impl Tenants {
     /// What everybody uses.
     pub fn meters(&self) -> &Arc<usage::Meters> {
         &self.shared.parts.meters
+    }
+
+    /// Recordings' files.
+    pub fn blobs(&self) -> &Blobs {
+        &self.shared.parts.blobs
     }
 
     /// The key-value stores, for functions: nothing of what is done there is audited.

@@ -11,6 +11,10 @@ use tandem_switch::record::Instead;
 use tandem_switch::time::UnixMillis;
 use utoipa::ToSchema;
 
+mod audio;
+
+pub use audio::*;
+
 /// Counts the changes of a resource; its ETag is the number in quotes.
 pub type Revision = u64;
 
@@ -104,6 +108,22 @@ pub struct Limits {
     pub bytes_per_second: u64,
     /// Most invocations kept for looking at and for replay; the oldest go first.
     pub invocations_kept: u64,
+    /// Most prompts.
+    pub prompts: u64,
+    /// Most bytes of prompts, as they are kept.
+    pub prompt_bytes: u64,
+    /// Most recordings, messages among them. Further ones are not begun.
+    pub recordings: u64,
+    /// Most bytes of recordings, messages among them. When it is reached, none is begun.
+    pub recording_bytes: u64,
+    /// How many days recordings of calls and rooms are kept; 0: until they are deleted.
+    pub recording_days: u64,
+    /// Most mailboxes.
+    pub mailboxes: u64,
+    /// Most messages in one mailbox.
+    pub mailbox_messages: u64,
+    /// Longest message, seconds.
+    pub message_seconds: u64,
 }
 
 impl Default for Limits {
@@ -127,6 +147,16 @@ impl Default for Limits {
             packets_per_second: 100_000,
             bytes_per_second: 20_000_000,
             invocations_kept: 10_000,
+            prompts: 1_000,
+            // Some 18 hours of prompts.
+            prompt_bytes: 256 * 1024 * 1024,
+            recordings: 100_000,
+            // Some 4,000 hours of two legs.
+            recording_bytes: 64 * 1024 * 1024 * 1024,
+            recording_days: 90,
+            mailboxes: 10_000,
+            mailbox_messages: 200,
+            message_seconds: 300,
         }
     }
 }
@@ -479,6 +509,24 @@ pub enum Scope {
     /// See invocations and logs.
     #[serde(rename = "invocations:read")]
     InvocationsRead,
+    /// See and hear prompts.
+    #[serde(rename = "prompts:read")]
+    PromptsRead,
+    /// Upload and delete prompts.
+    #[serde(rename = "prompts:write")]
+    PromptsWrite,
+    /// See and hear recordings.
+    #[serde(rename = "recordings:read")]
+    RecordingsRead,
+    /// Mark and delete recordings.
+    #[serde(rename = "recordings:write")]
+    RecordingsWrite,
+    /// See mailboxes, and see and hear their messages.
+    #[serde(rename = "mailboxes:read")]
+    MailboxesRead,
+    /// Change mailboxes; mark, share and delete messages.
+    #[serde(rename = "mailboxes:write")]
+    MailboxesWrite,
 }
 
 /// Who does something through the control API.
@@ -495,6 +543,8 @@ pub enum Actor {
         /// What it allows.
         scopes: Vec<Scope>,
     },
+    /// A user of the tenant, over signalling: does what users do with mailboxes of their own, and nothing else.
+    User(UserId),
     /// The gateway itself: an automatic roll-back, the configuration file.
     Gateway,
 }
@@ -504,6 +554,7 @@ impl std::fmt::Display for Actor {
         match self {
             Self::Operator => f.write_str("operator"),
             Self::Token { id, .. } => write!(f, "token {id}"),
+            Self::User(user) => write!(f, "user {user}"),
             Self::Gateway => f.write_str("gateway"),
         }
     }

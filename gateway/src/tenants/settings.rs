@@ -11,7 +11,8 @@ use tandem_switch::time::UnixMillis;
 use super::change::{Change, bounded, expect, free, json, kept, millis, page, parsed};
 use super::model::{Actor, DefaultPlan, Limits, Page, Revision, Settings, Tenant, Usage};
 use super::publish::Effect;
-use super::{Result, TenantError, Tenants};
+use super::{Result, TenantError, Tenants, prompts, recordings};
+use crate::blobs;
 use crate::clock::unix_now;
 use crate::store::kv_forget;
 
@@ -117,6 +118,7 @@ impl Tenants {
             }
             expect(expected, before.revision)?;
             kv_forget(connection, &tenant)?;
+            blobs::rows::forget_tenant(connection, &tenant)?;
             connection.execute("DELETE FROM tenant WHERE name = ?1", [tenant.as_str()])?;
             Ok(())
         })
@@ -132,6 +134,7 @@ impl Tenants {
         let (kv_keys, kv_bytes) = self.shared.kv.usage(tenant).await.map_err(super::kv::refused)?;
         let (functions, versions) = self.read_counts(tenant).await?;
         let kept = self.shared.invocations.count(tenant).await?;
+        let audio = self.read_audio(tenant).await?;
         let meters = self.meters().of(tenant);
         let of = |budget: &str, limit, used, refused| Usage { budget: budget.to_owned(), limit, used, refused };
         let level = |budget: &str, limit, level: &super::usage::Level| of(budget, limit, level.now(), level.refused());
@@ -155,7 +158,30 @@ impl Tenants {
             rate("packets-per-second", limits.packets_per_second, &meters.packets),
             rate("bytes-per-second", limits.bytes_per_second, &meters.bytes),
             of("invocations-kept", limits.invocations_kept, kept, 0),
+            of("prompts", limits.prompts, audio.prompts.0, meters.prompts.refused()),
+            of("prompt-bytes", limits.prompt_bytes, audio.prompts.1, meters.prompt_bytes.refused()),
+            of("recordings", limits.recordings, audio.recordings.0, meters.recordings.refused()),
+            of("recording-bytes", limits.recording_bytes, audio.recordings.1, meters.recording_bytes.refused()),
+            of("mailboxes", limits.mailboxes, audio.mailboxes, meters.mailboxes.refused()),
+            of("mailbox-messages", limits.mailbox_messages, audio.messages, meters.mailbox_messages.refused()),
         ])
+    }
+
+    /// What it has of prompts, recordings and mailboxes.
+    async fn read_audio(&self, tenant: &TenantId) -> Result<Audio> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mailboxes = "SELECT count(*) FROM mailbox WHERE tenant = ?1";
+            let fullest = "SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM message WHERE tenant = ?1 GROUP BY mailbox)";
+            let count = |sql| connection.query_row(sql, [tenant.as_str()], |row| row.get::<_, i64>(0));
+            Ok(Audio {
+                prompts: prompts::usage(connection, &tenant)?,
+                recordings: recordings::usage(connection, &tenant)?,
+                mailboxes: count(mailboxes)?.unsigned_abs(),
+                messages: count(fullest)?.unsigned_abs(),
+            })
+        })
+        .await
     }
 
     /// How many functions it has, and how many versions the one has that has most.
@@ -169,6 +195,14 @@ impl Tenants {
         })
         .await
     }
+}
+
+/// How much a tenant has; messages: in the mailbox that has most.
+struct Audio {
+    prompts: (u64, u64),
+    recordings: (u64, u64),
+    mailboxes: u64,
+    messages: u64,
 }
 
 /// One tenant, in a transaction.
@@ -249,6 +283,14 @@ fn check_limits(limits: &Limits) -> Result<()> {
         ("packets-per-second", limits.packets_per_second, ANYTHING_MAX),
         ("bytes-per-second", limits.bytes_per_second, ANYTHING_MAX),
         ("invocations-kept", limits.invocations_kept, 10_000_000),
+        ("prompts", limits.prompts, 100_000),
+        ("prompt-bytes", limits.prompt_bytes, ANYTHING_MAX),
+        ("recordings", limits.recordings, 10_000_000),
+        ("recording-bytes", limits.recording_bytes, ANYTHING_MAX),
+        ("recording-days", limits.recording_days, 36_500),
+        ("mailboxes", limits.mailboxes, 100_000),
+        ("mailbox-messages", limits.mailbox_messages, 10_000),
+        ("message-seconds", limits.message_seconds, 3_600),
     ];
     match table.into_iter().find(|(_, limit, most)| limit > most) {
         Some((name, limit, most)) => {

@@ -146,6 +146,7 @@ fn check(actor: &Actor, token: &NewToken) -> Result<()> {
                 None => Ok(()),
             }
         }
+        Actor::User(_) => Err(TenantError::invalid("scopes", "users make no tokens")),
         Actor::Token { .. } | Actor::Operator | Actor::Gateway => Ok(()),
     }
 }

@@ -46,6 +46,18 @@ pub struct TenantMeters {
     pub packets: Rate,
     /// Voice bytes received from its sessions.
     pub bytes: Rate,
+    /// Prompts that were refused.
+    pub prompts: Level,
+    /// Prompts that were refused for their bytes.
+    pub prompt_bytes: Level,
+    /// Recordings that were not begun.
+    pub recordings: Level,
+    /// Recordings that were not begun for want of bytes.
+    pub recording_bytes: Level,
+    /// Mailboxes that were not made.
+    pub mailboxes: Level,
+    /// Messages that no mailbox took.
+    pub mailbox_messages: Level,
     /// Invocations that failed, whatever the reason.
     pub failures: Rate,
 }

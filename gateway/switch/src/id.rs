@@ -88,6 +88,16 @@ name!(
     FunctionId,
     "function"
 );
+name!(
+    /// A prompt's name within a tenant.
+    PromptId,
+    "prompt"
+);
+name!(
+    /// A mailbox's name within a tenant. A user's own has the user's name.
+    MailboxId,
+    "mailbox"
+);
 
 /// A call, for its whole life and in its record: 26 lower-case characters that carry 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +108,16 @@ pub struct CallId(#[schemars(with = "String")] pub u128);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(#[schemars(with = "String")] pub u128);
+
+/// A recording, for as long as it is kept. Written as [`CallId`] is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct RecordingId(#[schemars(with = "String")] pub u128);
+
+/// A message in a mailbox. Written as [`CallId`] is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct MessageId(#[schemars(with = "String")] pub u128);
 
 /// Crockford's base 32, lower case: no letter that can be taken for a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -159,6 +179,8 @@ macro_rules! random_id {
 
 random_id!(CallId);
 random_id!(SessionId);
+random_id!(RecordingId);
+random_id!(MessageId);
 
 /// One transport connection to a client, as the shell numbers them. A session outlives its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

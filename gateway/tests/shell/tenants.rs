@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tandem::blobs::{BlobMetrics, Blobs};
 use tandem::calls::driver::Command as Order;
 use tandem::calls::routing::{Finding, Routing, Verdict};
 use tandem::config;
@@ -38,6 +39,10 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(directory: &Path) -> Self {
+        Self::start_with(directory, &config::Storage::default()).await
+    }
+
+    pub(crate) async fn start_with(directory: &Path, storage: &config::Storage) -> Self {
         static HOST: OnceLock<Arc<Host>> = OnceLock::new();
         let host = Arc::clone(HOST.get_or_init(|| Arc::new(Host::new(HostConfig::default()).unwrap())));
         let store = Store::open(directory).unwrap();
@@ -46,9 +51,9 @@ impl Node {
         tokio::spawn(obey(orders, Arc::clone(&told)));
         let keyring = Arc::new(Keyring::default());
         let operator_token = Some(config::Secret::new("tdmop_test"));
-        let (store_too, keyring_too) = (store.clone(), Arc::clone(&keyring));
-        let parts =
-            Parts { store: store_too, host, keyring: keyring_too, meters: Arc::default(), commands, operator_token };
+        let blobs = Blobs::open(store.clone(), storage, BlobMetrics::default()).unwrap();
+        let (store_too, keyring_too, meters) = (store.clone(), Arc::clone(&keyring), Arc::default());
+        let parts = Parts { store: store_too, host, keyring: keyring_too, blobs, meters, commands, operator_token };
         Self { tenants: Tenants::open(parts).await.unwrap(), store, keyring, told }
     }
 

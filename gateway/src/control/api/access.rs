@@ -183,7 +183,11 @@ fn bearer(header: &HeaderValue) -> Option<&str> {
 
 /// Whether `actor` may do what needs `need`, with the tenant of the path. What another tenant has is not told, not even whether it is.
 fn check(actor: &Actor, need: Need, tenant: Option<&str>) -> Result<(), Problem> {
-    let Actor::Token { tenant: own, scopes, .. } = actor else { return Ok(()) };
+    let (own, scopes) = match actor {
+        Actor::Operator | Actor::Gateway => return Ok(()),
+        Actor::Token { tenant, scopes, .. } => (tenant, scopes),
+        Actor::User(_) => return Err(Problem::new(Kind::Forbidden, "users have no part in the control API")),
+    };
     match need {
         Nothing | Token => Ok(()),
         Operator => Err(Problem::new(Kind::Forbidden, "this is for the operator's token")),

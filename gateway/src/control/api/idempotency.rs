@@ -94,7 +94,7 @@ pub(super) async fn once(State(api): State<Api>, request: Request, next: Next) -
 fn whose(actor: &Actor) -> String {
     match actor {
         Actor::Token { tenant, id, .. } => format!("{tenant}/{id}"),
-        Actor::Operator | Actor::Gateway => actor.to_string(),
+        Actor::Operator | Actor::User(_) | Actor::Gateway => actor.to_string(),
     }
 }
 

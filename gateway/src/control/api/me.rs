@@ -52,6 +52,7 @@ async fn me(Extension(actor): Extension<Actor>) -> Json<Me> {
     let name = actor.to_string();
     Json(match actor {
         Actor::Token { tenant, scopes, .. } => Me { actor: name, tenant: Some(tenant.to_string()), scopes },
+        Actor::User(_) => Me { actor: name, tenant: None, scopes: Vec::new() },
         Actor::Operator | Actor::Gateway => Me { actor: name, tenant: None, scopes: vec![Scope::All] },
     })
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::blobs::BlobError;
 use crate::tenants::TenantError;
 use crate::tenants::model::Scope;
 
@@ -78,6 +79,8 @@ pub(super) enum Kind {
     Invalid,
     /// The component cannot be used.
     Component,
+    /// The audio cannot be used.
+    Audio,
     /// The signature is missing or wrong.
     Signature,
     /// The bytes are not those that were announced.
@@ -123,6 +126,7 @@ impl Kind {
             }
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A value breaks a rule"),
             Self::Component => (StatusCode::UNPROCESSABLE_ENTITY, "component", "The component cannot be used"),
+            Self::Audio => (StatusCode::UNPROCESSABLE_ENTITY, "audio", "The audio cannot be used"),
             Self::Signature => (StatusCode::UNPROCESSABLE_ENTITY, "signature", "The signature is missing or wrong"),
             Self::WrongDigest => (StatusCode::UNPROCESSABLE_ENTITY, "wrong-digest", "The bytes are not as announced"),
             Self::IdempotencyKeyReused => (
@@ -240,6 +244,15 @@ impl From<TenantError> for Problem {
             TenantError::Component(_) => Self::new(Kind::Component, detail),
             TenantError::Signature(_) => Self::new(Kind::Signature, detail).in_field("signature"),
             TenantError::WrongDigest { .. } => Self::new(Kind::WrongDigest, detail).in_field("digest"),
+            TenantError::Audio(_) => Self::new(Kind::Audio, detail),
+            TenantError::Blob(BlobError::Missing) => Self::new(Kind::NotFound, detail),
+            TenantError::Blob(BlobError::NoTarget | BlobError::TooLarge { .. }) => Self::new(Kind::Conflict, detail),
+            TenantError::Blob(BlobError::Store(error)) => TenantError::Store(error).into(),
+            TenantError::Blob(error) => {
+                // What the disk or the object store says is for the operator.
+                tracing::error!(%error, "a recording's file cannot be read");
+                Self::new(Kind::Store, "where recordings are kept cannot be reached just now; try again later")
+            }
             TenantError::Store(error) => {
                 // What the store says names the node's files: that is for its operator.
                 tracing::error!(%error, "the store failed a request of the control API");

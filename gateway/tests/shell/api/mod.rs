@@ -8,7 +8,8 @@ mod walk;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tandem::config::Secret;
+use tandem::blobs::{BlobMetrics, Blobs};
+use tandem::config::{Secret, Storage};
 use tandem::control::Control;
 use tandem::store::Store;
 use tandem::tenants::{Parts, Tenants};
@@ -32,8 +33,11 @@ impl Api {
         let directory = tempfile::tempdir().unwrap();
         // Without a call driver, changes are kept for the next start.
         let (commands, _) = mpsc::channel(1);
+        let store = Store::open(directory.path()).unwrap();
+        let blobs = Blobs::open(store.clone(), &Storage::default(), BlobMetrics::default()).unwrap();
         let parts = Parts {
-            store: Store::open(directory.path()).unwrap(),
+            store,
+            blobs,
             host: Arc::new(Host::new(HostConfig::default()).unwrap()),
             keyring: Arc::new(Keyring::new(&[]).unwrap()),
             meters: Arc::default(),
