@@ -188,13 +188,14 @@ const AUDIO: &str = "
         started_at INTEGER NOT NULL,
         bytes INTEGER NOT NULL,
         body TEXT NOT NULL,
+        meant_for TEXT,
         waveform BLOB,
         UNIQUE (tenant, id)
     ) STRICT;
     CREATE INDEX recording_by_tenant ON recording (tenant, seq);
     CREATE INDEX recording_by_call ON recording (tenant, call, seq);
     CREATE INDEX recording_by_time ON recording (tenant, started_at);
-    CREATE INDEX recording_unfinished ON recording (state) WHERE state = 'recording';
+    CREATE INDEX recording_unfinished ON recording (state) WHERE state = 'recording' OR meant_for IS NOT NULL;
     CREATE TABLE recording_usage (
         tenant TEXT PRIMARY KEY,
         recordings INTEGER NOT NULL,

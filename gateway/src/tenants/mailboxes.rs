@@ -10,6 +10,7 @@ use super::change::{Change, bounded, expect, json, kept, number, page, parsed};
 use super::model::{Actor, Mailbox, MailboxSettings, Message, Page, Recording, Revision};
 use super::notices::{Notice, Waiting};
 use super::publish::Effect;
+use super::recordings::MeantFor;
 use super::{Result, TenantError, Tenants, recordings, settings};
 use crate::blobs::Reading;
 
@@ -34,17 +35,6 @@ pub struct Door {
     pub message_seconds: u64,
     /// Whether there is room for one more. When not, the caller is told, and leaves none.
     pub has_room: bool,
-}
-
-/// A message that was left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewMessage {
-    /// Who left it: an address.
-    pub from: String,
-    /// What they had dialled.
-    pub to: String,
-    /// Its recording, which has ended.
-    pub recording: RecordingId,
 }
 
 /// What is kept of a message as it is shown; the rest is the recording's.
@@ -206,38 +196,33 @@ impl Tenants {
         .await
     }
 
-    /// Keeps a message that was left. The owners are told ([`Waiting`]).
+    /// Puts a recording that has ended into the mailbox that it is meant for, as a message. The owners are told ([`Waiting`]).
     ///
     /// # Errors
-    /// When there is no such mailbox or recording, or the mailbox is more than full; then the recording is deleted.
-    pub async fn keep_message(&self, tenant: &TenantId, name: &MailboxId, new: NewMessage) -> Result<Message> {
+    /// When there is no such recording or mailbox, it is meant for none (any more), or the mailbox is more than full: then the recording is
+    /// deleted.
+    pub async fn keep_message(&self, tenant: &TenantId, recording: RecordingId) -> Result<Message> {
         let id = MessageId(rand::random());
-        let (whose, name, recording) = (tenant.clone(), name.clone(), new.recording);
-        let body = Body {
-            from: cut(new.from),
-            to: cut(new.to),
-            received_at: crate::clock::unix_now(),
-            shared_with: Vec::new(),
-            shared_from: None,
-        };
+        let whose = tenant.clone();
         let kept = self.shared.parts.store.change(move |connection| {
-            recordings::ended(&recordings::find(connection, &whose, recording)?)?;
-            let limits = settings::find(connection, &whose)?.settings.limits;
-            let mailbox = match find(connection, &whose, &name) {
-                Err(TenantError::NotFound { .. }) => {
-                    stands_for_a_user(connection, &whose, &name)?;
-                    room_for_one(connection, &whose, limits.mailboxes)?;
-                    put(connection, &whose, &name, &MailboxSettings::default(), 1)?;
-                    find(connection, &whose, &name)?
-                }
-                found => found?,
-            };
-            let most = mailbox.settings.messages.unwrap_or(u64::MAX).min(limits.mailbox_messages);
+            let meant_for = meant_for(connection, &whose, recording)?;
+            let name = meant_for.mailbox;
+            let mailbox = find_or_make(connection, &whose, &name)?;
+            let most = most(connection, &whose, &mailbox)?;
             if mailbox.messages >= most.saturating_add(BEYOND_FULL_MAX) {
                 let hint = "; delete messages that have been heard";
                 return Err(TenantError::OverLimit { budget: MESSAGES, limit: most, hint });
             }
+            let body = Body {
+                from: cut(meant_for.from),
+                to: cut(meant_for.to),
+                received_at: crate::clock::unix_now(),
+                shared_with: Vec::new(),
+                shared_from: None,
+            };
             insert(connection, &whose, &name, id, recording, &body)?;
+            let arrived = "UPDATE recording SET meant_for = NULL WHERE tenant = ?1 AND id = ?2";
+            connection.prepare_cached(arrived)?.execute([whose.as_str(), &recording.to_string()])?;
             let waiting = waiting_of(connection, &whose, owners(connection, &whose, &name)?)?;
             Ok((message(connection, &whose, &name, id)?, waiting))
         });
@@ -246,20 +231,15 @@ impl Tenants {
                 self.tell_waiting(waiting);
                 Ok(message)
             }
-            Err(error) => {
+            Err(error @ TenantError::OverLimit { .. }) => {
                 self.meters().of(tenant).mailbox_messages.refuse();
                 let whose = tenant.clone();
-                let forget = self
-                    .shared
-                    .parts
-                    .store
-                    .change(move |connection| recordings::forget_if_unused(connection, &whose, recording));
-                if let Err(error) = forget.await {
-                    tracing::warn!(%tenant, %error, "the recording of a message that no mailbox took stays");
-                }
+                let store = &self.shared.parts.store;
+                store.change(move |connection| recordings::forget_if_unused(connection, &whose, recording)).await?;
                 self.blobs().wake();
                 Err(error)
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -363,17 +343,8 @@ impl Tenants {
         self.change_messages(actor, tenant, "message.share", name, id, move |connection, line| {
             line.detail = format!("with {other}");
             let mut shared = message(connection, &whose, &mailbox, id)?;
-            let limits = settings::find(connection, &whose)?.settings.limits;
-            let target = match find(connection, &whose, &other) {
-                Err(TenantError::NotFound { .. }) => {
-                    stands_for_a_user(connection, &whose, &other)?;
-                    room_for_one(connection, &whose, limits.mailboxes)?;
-                    put(connection, &whose, &other, &MailboxSettings::default(), 1)?;
-                    find(connection, &whose, &other)?
-                }
-                found => found?,
-            };
-            let most = target.settings.messages.unwrap_or(u64::MAX).min(limits.mailbox_messages);
+            let target = find_or_make(connection, &whose, &other)?;
+            let most = most(connection, &whose, &target)?;
             if target.messages >= most {
                 return Err(TenantError::Conflict(format!("mailbox {other} is full: it has {most} messages")));
             }
@@ -511,6 +482,35 @@ fn stands_for_a_user(connection: &Connection, tenant: &TenantId, name: &MailboxI
     let is_one: bool =
         connection.prepare_cached(select)?.query_row([tenant.as_str(), name.as_str()], |row| row.get(0))?;
     if is_one { Ok(()) } else { Err(TenantError::not_found("mailbox", name)) }
+}
+
+/// The mailbox, made when it is a user's own that nobody has made.
+fn find_or_make(connection: &Connection, tenant: &TenantId, name: &MailboxId) -> Result<Mailbox> {
+    match find(connection, tenant, name) {
+        Err(TenantError::NotFound { .. }) => {
+            stands_for_a_user(connection, tenant, name)?;
+            room_for_one(connection, tenant, settings::find(connection, tenant)?.settings.limits.mailboxes)?;
+            put(connection, tenant, name, &MailboxSettings::default(), 1)?;
+            find(connection, tenant, name)
+        }
+        found => found,
+    }
+}
+
+/// How many messages a mailbox takes.
+fn most(connection: &Connection, tenant: &TenantId, mailbox: &Mailbox) -> Result<u64> {
+    let limit = settings::find(connection, tenant)?.settings.limits.mailbox_messages;
+    Ok(mailbox.settings.messages.unwrap_or(u64::MAX).min(limit))
+}
+
+/// Whom a recording that has ended is meant for.
+fn meant_for(connection: &Connection, tenant: &TenantId, id: RecordingId) -> Result<MeantFor> {
+    recordings::ended(&recordings::find(connection, tenant, id)?)?;
+    let select = "SELECT meant_for FROM recording WHERE tenant = ?1 AND id = ?2";
+    let mut statement = connection.prepare_cached(select)?;
+    let found: Option<String> = statement.query_row([tenant.as_str(), &id.to_string()], |row| row.get(0))?;
+    let none = || TenantError::Conflict("the recording is no message that waits for its mailbox".into());
+    parsed("of a message that is being left", &found.ok_or_else(none)?)
 }
 
 /// Refuses a user what is not the user's own, as if it were not there.

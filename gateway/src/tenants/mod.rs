@@ -46,11 +46,11 @@ use crate::token::Keyring;
 
 pub use error::TenantError;
 pub use idempotency::Remembered;
-pub use mailboxes::{Door, NewMessage};
+pub use mailboxes::Door;
 pub use notices::{Notice, RecordingDone, Waiting};
 pub use prompts::UPLOAD_BYTES_MAX as PROMPT_UPLOAD_BYTES_MAX;
 pub use publish::Introduction;
-pub use recordings::{Begun, Ending, NewRecording, NewTrack, TRACKS_MAX};
+pub use recordings::{Begun, Ending, MeantFor, NewRecording, NewTrack, TRACKS_MAX};
 pub(crate) use tokens::OPERATOR_PREFIX;
 
 type Result<T> = std::result::Result<T, TenantError>;

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 use tandem_switch::id::{CallId, MailboxId, RecordingId, TenantId, UserId};
-use tandem_switch::time::UnixMillis;
 
 use super::change::{Change, bounded, json, millis, number, page, parsed, to_its_end};
 use super::model::{
@@ -41,6 +40,20 @@ pub struct NewRecording {
     pub kind: RecordingKind,
     /// Its first tracks; more can join ([`Tenants::add_track`]).
     pub tracks: Vec<NewTrack>,
+    /// Where it goes when it has ended ([`Tenants::keep_message`]), if it is a message.
+    pub meant_for: Option<MeantFor>,
+}
+
+/// A message while it is being left.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct MeantFor {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// Who leaves it: an address.
+    pub from: String,
+    /// What they have dialled.
+    pub to: String,
 }
 
 /// A track to begin.
@@ -97,7 +110,7 @@ impl Tenants {
         };
         self.blobs().make_directory(&object(tenant, id, 0)).await?;
         let files = recording.tracks.iter().map(|track| self.blobs().file(&object(tenant, id, track.track))).collect();
-        let whose = tenant.clone();
+        let (whose, meant_for) = (tenant.clone(), new.meant_for);
         let begun = self.shared.parts.store.change(move |connection| {
             let limits = settings::find(connection, &whose)?.settings.limits;
             let (count, bytes) = usage(connection, &whose)?;
@@ -108,8 +121,8 @@ impl Tenants {
             if bytes >= limits.recording_bytes {
                 return Err(TenantError::OverLimit { budget: RECORDING_BYTES, limit: limits.recording_bytes, hint });
             }
-            let insert = "INSERT INTO recording (tenant, id, call, kind, state, started_at, bytes, body)
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
+            let insert = "INSERT INTO recording (tenant, id, call, kind, state, started_at, bytes, body, meant_for)
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8)";
             connection.prepare_cached(insert)?.execute(params![
                 whose.as_str(),
                 id.to_string(),
@@ -118,6 +131,7 @@ impl Tenants {
                 state_word(recording.state),
                 millis(recording.started_at),
                 json(&recording)?,
+                meant_for.as_ref().map(json).transpose()?,
             ])?;
             for track in &recording.tracks {
                 blobs::rows::begin(connection, &object(&whose, id, track.track), &whose, id)?;
@@ -209,6 +223,23 @@ impl Tenants {
             self.tell(Notice::RecordingDone(RecordingDone { tenant, recording: recording.clone() }));
         }
         Ok(recording)
+    }
+
+    /// Forgets a recording that is being made: a message that is too short, say. Its files are closed.
+    ///
+    /// # Errors
+    /// When there is none, or it has ended.
+    pub async fn discard_recording(&self, tenant: &TenantId, id: RecordingId) -> Result<()> {
+        let whose = tenant.clone();
+        let discard = self.shared.parts.store.change(move |connection| match find(connection, &whose, id)?.state {
+            RecordingState::Recording => forget(connection, &whose, id),
+            RecordingState::Complete | RecordingState::CutShort => {
+                Err(TenantError::Conflict("the recording has ended".into()))
+            }
+        });
+        discard.await?;
+        self.blobs().wake();
+        Ok(())
     }
 
     /// A tenant's recordings, newest first.
@@ -492,39 +523,4 @@ pub(super) fn identifier(text: String) -> Result<RecordingId> {
     let damaged =
         |_| TenantError::Store(crate::store::StoreError::Damage(format!("{text:?} is no recording's identifier")));
     RecordingId::try_from(text.clone()).map_err(damaged)
-}
-
-/// Recordings that are being made, of all tenants.
-pub(super) fn unfinished(connection: &Connection) -> Result<Vec<(TenantId, RecordingId)>> {
-    let mut statement = connection.prepare("SELECT tenant, id FROM recording WHERE state = 'recording'")?;
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (tenant, id) = row?;
-        found.push((super::change::kept(TenantId::new(&tenant))?, identifier(id)?));
-    }
-    Ok(found)
-}
-
-/// Up to `limit` recordings of calls and rooms that are older than their tenants keep them.
-pub(super) fn expired(
-    connection: &Connection,
-    now: UnixMillis,
-    usual_days: u64,
-    limit: usize,
-) -> Result<Vec<(TenantId, RecordingId)>> {
-    let select = "SELECT r.tenant, r.id
-        FROM (SELECT name, coalesce(json_extract(settings, '$.limits.\"recording-days\"'), ?2) AS days FROM tenant) AS t
-        CROSS JOIN recording AS r ON r.tenant = t.name
-        WHERE t.days > 0 AND r.started_at < ?1 - t.days * 86400000 AND r.kind IN ('call', 'room') AND r.state != 'recording'
-        LIMIT ?3";
-    let mut statement = connection.prepare_cached(select)?;
-    let values = params![millis(now), usual_days as i64, limit as i64];
-    let rows = statement.query_map(values, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (tenant, id) = row?;
-        found.push((super::change::kept(TenantId::new(&tenant))?, identifier(id)?));
-    }
-    Ok(found)
 }

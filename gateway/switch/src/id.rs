@@ -99,6 +99,14 @@ name!(
     "mailbox"
 );
 
+/// A user's own mailbox.
+impl From<&UserId> for MailboxId {
+    fn from(user: &UserId) -> Self {
+        // Both names have the same rules.
+        Self(std::sync::Arc::clone(&user.0))
+    }
+}
+
 /// A call, for its whole life and in its record: 26 lower-case characters that carry 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -109,7 +117,8 @@ pub struct CallId(#[schemars(with = "String")] pub u128);
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(#[schemars(with = "String")] pub u128);
 
-/// A recording, for as long as it is kept. Written as [`CallId`] is.
+/// A recording, for as long as it is kept, of whatever call or none. Written as [`CallId`] is. While its call runs, the call names it
+/// [`audio::RecordingId`](crate::audio::RecordingId).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct RecordingId(#[schemars(with = "String")] pub u128);
