@@ -106,6 +106,11 @@ impl From<&UserId> for MailboxId {
         Self(std::sync::Arc::clone(&user.0))
     }
 }
+name!(
+    /// A queue's name within a tenant.
+    QueueId,
+    "queue"
+);
 
 /// A call, for its whole life and in its record: 26 lower-case characters that carry 128 random bits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

@@ -8,6 +8,7 @@
 //! - [`audio`]: what calls want of the gateway's own voice;
 //! - [`binding`]: which function answers for what was dialled; [`rollout`]: which version of it, and what is thought of each;
 //! - [`budget`]: what a tenant's functions may use;
+//! - [`queue`]: who waits for whom: a tenant's queues and the agents who serve them;
 //! - [`plan`], [`event`]: the contract with tenants' functions (`wit/voice.wit`), as Rust types and as JSON;
 //! - [`http_contract`]: the same contract for a function that is asked over HTTP.
 #![forbid(unsafe_code)]
@@ -24,6 +25,7 @@ pub mod id;
 pub mod limits;
 pub mod media;
 pub mod plan;
+pub mod queue;
 pub mod record;
 pub mod rollout;
 pub mod signal;

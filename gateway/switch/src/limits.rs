@@ -142,3 +142,32 @@ pub const TAP_URL_BYTES_MAX: usize = 2048;
 pub const RECORDINGS_PER_CALL_MAX: u16 = 64;
 /// See [`RECORDINGS_PER_CALL_MAX`].
 pub const TAPS_PER_CALL_MAX: usize = 4;
+
+/// Most queues of one tenant. Further: refused when they are set up.
+pub const QUEUES_PER_TENANT_MAX: usize = 200;
+
+/// Most agents that one queue names. More: its settings are refused.
+pub const QUEUE_AGENTS_MAX: usize = 1000;
+
+/// Most callers that may wait in one queue, whatever its settings say. Further callers leave at once with `full`.
+pub const QUEUE_CALLERS_MAX: usize = 1000;
+
+/// Most skills of one agent, and most that one caller needs. More: the settings, or the plan, are refused.
+pub const SKILLS_MAX: usize = 16;
+
+/// Shortest and longest time that a caller may wait in a queue. Outside: the settings, or the plan, are refused.
+pub const QUEUE_WAIT_MIN: Duration = Duration::from_secs(1);
+/// See [`QUEUE_WAIT_MIN`].
+pub const QUEUE_WAIT_MAX: Duration = Duration::from_hours(4);
+
+/// Shortest and longest time between two announcements of a caller's position. Outside: the settings are refused.
+pub const QUEUE_ANNOUNCE_MIN: Duration = Duration::from_secs(5);
+/// See [`QUEUE_ANNOUNCE_MIN`].
+pub const QUEUE_ANNOUNCE_MAX: Duration = Duration::from_mins(10);
+
+/// Longest wrap-up time of an agent. Longer: the settings are refused.
+pub const QUEUE_WRAP_UP_MAX: Duration = Duration::from_mins(30);
+
+/// How long an agent who missed or declined a call is offered none: without it a device that refuses by itself would be offered the same
+/// call again and again, without end.
+pub const AGENT_REST: Duration = Duration::from_secs(5);
