@@ -305,8 +305,11 @@ impl Call {
         self.answered_by = Some(user);
         self.hush_caller();
         self.enter(now, State::Talking(talk));
-        self.spoken_to = false;
+        let knows = std::mem::replace(&mut self.spoken_to, false);
         self.outputs.push_back(Output::Connect { callee: session });
+        if !knows {
+            self.tell_recorded(self.invitation.caller.session);
+        }
         if self.caller_muted {
             self.tell(session, Happening::Muted);
         }

@@ -50,7 +50,7 @@ impl Call {
         // A plan that ends now has served the caller, whatever an earlier dial brought.
         self.last_dial = Some(Cause::Normal);
         if !self.spoken_to {
-            self.spoken_to = true;
+            (self.spoken_to, self.served) = (true, true);
             self.told_ringing = false;
             let caller = self.invitation.caller.session;
             self.outputs.push_back(Output::Speak(caller));

@@ -100,6 +100,8 @@ pub struct Call {
     caller_muted: bool,
     /// Whether the gateway itself speaks with the caller, as the caller was told last.
     spoken_to: bool,
+    /// Whether it ever did: the caller is in this call from then on, whoever speaks.
+    served: bool,
     /// How many playbacks there were; the number of the last one.
     playbacks: u32,
     /// Keys that the caller pressed before they were asked for.
@@ -128,6 +130,7 @@ impl Call {
             told_ringing: false,
             caller_muted: false,
             spoken_to: false,
+            served: false,
             playbacks: 0,
             typed: String::new(),
             copies: Copies::default(),
@@ -407,13 +410,13 @@ impl Call {
         matches!(self.state, State::Over)
     }
 
-    /// Whether this party is in conversation: with another one, or with the gateway.
+    /// Whether this party is in conversation: with another one, or with the gateway, between two steps of its plan included.
     pub fn engages(&self, session: SessionId) -> bool {
         match &self.state {
             State::Over => false,
             State::Talking(talk) => session == self.invitation.caller.session || session == talk.callee,
             State::Dialling(dialling) if dialling.screens(session) => true,
-            _ => self.spoken_to && session == self.invitation.caller.session,
+            _ => self.served && session == self.invitation.caller.session,
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) struct LiveEntry {
     reference: String,
     /// The timer that is set for it.
     timer: Option<(Instant, Timer)>,
+    /// Its routes have to be looked at when all that it wants is done: a voice must not be sent to a recording that is not begun yet.
+    pub(super) stale: bool,
     /// The voices of its parties, while they are taken in.
     pub(super) voices: BTreeMap<SessionId, Voice>,
     /// The gateway's own voice towards its parties.
@@ -91,6 +93,7 @@ impl Exchange {
             call: Call::new(now, self.clock, invitation),
             reference: reference.to_owned(),
             timer: None,
+            stale: false,
             voices: BTreeMap::new(),
             ports: BTreeMap::new(),
             told: BTreeSet::from([id]),
@@ -144,6 +147,9 @@ impl Exchange {
         while let Some(output) = self.calls.get_mut(&id).and_then(|entry| entry.call.poll()) {
             self.carry_out(now, id, output);
         }
+        if self.calls.get_mut(&id).is_some_and(|entry| std::mem::take(&mut entry.stale)) {
+            self.reroute(id);
+        }
         let Some(entry) = self.calls.get_mut(&id) else { return };
         let timer = entry.call.poll_timeout();
         if timer != entry.timer {
@@ -154,6 +160,12 @@ impl Exchange {
         }
         if entry.call.is_over() {
             self.forget(id);
+        }
+    }
+
+    pub(super) fn mark_stale(&mut self, id: CallId) {
+        if let Some(entry) = self.calls.get_mut(&id) {
+            entry.stale = true;
         }
     }
 
@@ -181,7 +193,7 @@ impl Exchange {
             }
             CallOutput::Tell(session, what) => self.tell(id, session, what),
             CallOutput::Connect { callee } => self.connect(id, callee),
-            CallOutput::Gates => self.reroute(id),
+            CallOutput::Gates => self.mark_stale(id),
             CallOutput::Speak(session) => self.speak(id, session),
             CallOutput::Port(session, deed) => self.port_deed(id, session, deed),
             CallOutput::Audio(command) => self.audio(id, command),

@@ -107,6 +107,7 @@ impl Exchange {
             && self.links.is_empty()
             && self.calls.is_empty()
             && self.flows.is_empty()
+            && self.ports.is_empty()
             && self.timers.is_empty()
             && self.touched.is_empty()
             && self.outputs.is_empty()

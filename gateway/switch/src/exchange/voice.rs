@@ -84,6 +84,12 @@ pub(super) struct Ports {
     open: BTreeMap<PortId, (CallId, SessionId)>,
 }
 
+impl Ports {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}
+
 impl Exchange {
     /// Two parties are connected: both are told, and their voices routed.
     pub(super) fn connect(&mut self, id: CallId, callee: SessionId) {
@@ -96,7 +102,7 @@ impl Exchange {
         let connected = |peer: &UserId, send, receive| Happening::Connected { peer: peer.to_string(), send, receive };
         self.tell(id, caller, connected(&callee_user, from_caller, from_callee));
         self.tell(id, callee, connected(&caller_user, from_callee, from_caller));
-        self.reroute(id);
+        self.mark_stale(id);
         for party in [caller, callee] {
             self.touch(party);
             if self.sessions.get(&party).is_some_and(|session| session.link().is_none()) {
@@ -121,7 +127,7 @@ impl Exchange {
         let send = self.voice(id, party, &speaker);
         let Some((_, receive, _)) = self.port(id, party) else { return };
         self.tell(id, party, Happening::Answered { send, receive });
-        self.reroute(id);
+        self.mark_stale(id);
         self.touch(party);
     }
 

@@ -6,6 +6,7 @@ use tandem_switch::cause::Cause;
 use tandem_switch::event::Header;
 use tandem_switch::id::{CallId, FlowId, LinkId, SessionId, TenantId, UserId};
 use tandem_switch::media::stats::Reception;
+use tandem_switch::plan::RecordAction;
 use tandem_switch::signal::{ClientMessage, Happening, ResumeSession, Seen, ServerMessage};
 use tandem_switch::token::Grant;
 
@@ -144,14 +145,18 @@ fn ringing(random: &mut Random, call: CallId) -> ClientMessage {
 }
 
 fn deed(random: &mut Random, call: CallId) -> ClientMessage {
-    match random.below(12) {
+    match random.below(14) {
         0 | 1 => ClientMessage::Hangup { call },
+        11 | 12 => {
+            let actions = [RecordAction::Start, RecordAction::Start, RecordAction::Stop, RecordAction::Pause];
+            ClientMessage::Record { call, action: *random.pick(&actions) }
+        }
         2 | 3 => ClientMessage::Hold { call },
         4 | 5 => ClientMessage::Resume { call },
         6 | 7 => ClientMessage::Mute { call },
         8 => ClientMessage::Unmute { call },
         9 => {
-            let digits = random.pick(&["1", "12*#", "ABCD", "", "x", "111111111111111111111111111111111"]);
+            let digits = random.pick(&["1", "12*#", "#", "ABCD", "", "x", "111111111111111111111111111111111"]);
             ClientMessage::Dtmf { call, digits: (*digits).to_owned() }
         }
         10 => ClientMessage::Report { call, reception: Reception { packets: 1, ..Reception::default() } },

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tandem_switch::cause::Cause;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use tandem_switch::limits;
-use tandem_switch::plan::{Address, AfterAnswer, DialStep, DialStrategy, DialTarget, ParkStep, Plan, Rejection, Step};
+use tandem_switch::plan::{
+    Address, AfterAnswer, AudioSource, DialStep, DialStrategy, DialTarget, GatherStep, Legs, ParkStep, Plan, PlayStep,
+    RecordAction, RecordStep, Rejection, Step, TapFormat, TapStep, Tone, VoicemailStep,
+};
 
 use crate::random::Random;
 
@@ -37,7 +40,25 @@ pub(crate) fn plan(random: &mut Random, users: &[String]) -> Plan {
 }
 
 fn step(random: &mut Random, users: &[String]) -> Step {
-    match random.below(12) {
+    match random.below(18) {
+        12 => Step::Answer,
+        13 => play(random),
+        14 => gather(random),
+        15 => voicemail(random),
+        16 => {
+            let action = *random.pick(&[
+                RecordAction::Start,
+                RecordAction::Start,
+                RecordAction::Stop,
+                RecordAction::Pause,
+                RecordAction::Resume,
+            ]);
+            Step::Record(RecordStep { action, legs: *random.pick(&[Legs::Both, Legs::Caller, Legs::Callee]) })
+        }
+        17 => {
+            let (url, format) = ("wss://ears.example.org".to_owned(), TapFormat::Opus);
+            Step::Tap(TapStep { url, legs: Legs::Both, format, speaks: random.percent(50) })
+        }
         0 => Step::RingBack,
         1 => Step::Pause(random.below(3000) as u32),
         2 => Step::Reject(Rejection { cause: Cause::Closed, reason: Some("closed".to_owned()) }),
@@ -45,6 +66,32 @@ fn step(random: &mut Random, users: &[String]) -> Step {
         4 | 5 => Step::Consult("again".to_owned()),
         _ => Step::Dial(dial(random, users)),
     }
+}
+
+fn play(random: &mut Random) -> Step {
+    Step::Play(PlayStep { source: AudioSource::Prompt("welcome".to_owned()), times: 1 + random.below(3) as u32 })
+}
+
+fn gather(random: &mut Random) -> Step {
+    Step::Gather(GatherStep {
+        min_digits: 1,
+        max_digits: 1 + random.below(4) as u8,
+        finish_key: random.percent(50).then_some('#'),
+        first_digit_timeout: 1000 + random.below(4000) as u32,
+        inter_digit_timeout: 1000,
+        prompt: random.percent(70).then(|| AudioSource::Prompt("menu".to_owned())),
+        barge_in: random.percent(70),
+    })
+}
+
+fn voicemail(random: &mut Random) -> Step {
+    Step::Voicemail(VoicemailStep {
+        mailbox: "somebody".to_owned(),
+        greeting: random.percent(50).then_some(AudioSource::Tone(Tone::Beep)),
+        max_duration: 1000 + random.below(9000) as u32,
+        silence_timeout: random.percent(50).then_some(2000),
+        finish_key: random.percent(50).then_some('#'),
+    })
 }
 
 fn dial(random: &mut Random, users: &[String]) -> DialStep {

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tandem_switch::audio::Destination;
+use tandem_switch::audio::{AudioCommand, Destination, PortId, Purpose, RecordingId};
 use tandem_switch::cause::Cause;
 use tandem_switch::exchange::{Gate, Output};
 use tandem_switch::id::{CallId, FlowId, LinkId, SessionId, TenantId, UserId};
 use tandem_switch::limits;
+use tandem_switch::plan::RecordAction;
 use tandem_switch::record::CallRecord;
 use tandem_switch::signal::{
     CallEvent, ClientMessage, ErrorCode, GoodbyeReason, Happening, PresenceState, ServerMessage,
@@ -28,6 +29,9 @@ pub(crate) struct Model {
     flows: BTreeMap<FlowId, (CallId, SessionId)>,
     /// Which call each route is of.
     routes: BTreeMap<(LinkId, FlowId), CallId>,
+    /// What the gateway's own voice comes from.
+    ports: BTreeMap<PortId, CallId>,
+    recordings: BTreeMap<RecordingId, Purpose>,
     pub(crate) causes: BTreeMap<Cause, u64>,
     /// How each kind of error was met.
     pub(crate) errors: BTreeMap<String, u64>,
@@ -49,6 +53,10 @@ struct Call {
     told: BTreeMap<SessionId, Told>,
     callee: Option<(SessionId, UserId)>,
     last_callee: Option<UserId>,
+    /// The gateway answered it.
+    served: bool,
+    /// The caller was told that the gateway speaks, and nothing else since.
+    spoken_to: bool,
     holds: BTreeSet<SessionId>,
     muted: BTreeSet<SessionId>,
     over: bool,
@@ -79,6 +87,15 @@ impl Call {
         !self.over && self.callee.as_ref().is_some_and(|(callee, _)| session == *callee || session == self.caller)
     }
 
+    fn is_served(&self, session: SessionId) -> bool {
+        !self.over && session == self.caller && self.served
+    }
+
+    /// Whether it speaks with a party or with the gateway.
+    fn speaks(&self, session: SessionId) -> bool {
+        self.talks(session) || (self.is_served(session) && self.spoken_to)
+    }
+
     fn rings(&self, session: SessionId) -> bool {
         self.is_live(session) && session != self.caller && !self.talks(session)
     }
@@ -96,12 +113,19 @@ impl Model {
                     && call_of(call).is_some_and(|call| call.rings(session))
             }
             ClientMessage::Hangup { call } => call_of(call).is_some_and(|call| call.is_live(session)),
-            ClientMessage::Hold { call } | ClientMessage::Resume { call } | ClientMessage::Report { call, .. } => {
+            ClientMessage::Hold { call } | ClientMessage::Resume { call } => {
                 call_of(call).is_some_and(|call| call.talks(session))
             }
+            ClientMessage::Report { call, .. } => call_of(call).is_some_and(|call| call.speaks(session)),
             ClientMessage::Dtmf { call, digits } => {
-                ["1", "12*#", "ABCD"].contains(&digits.as_str())
-                    && call_of(call).is_some_and(|call| call.talks(session))
+                ["1", "12*#", "#", "ABCD"].contains(&digits.as_str())
+                    && call_of(call).is_some_and(|call| call.speaks(session))
+            }
+            ClientMessage::Record { call, action } => {
+                let is_on = self.recordings.iter().any(|(id, what)| id.call == *call && *what == Purpose::Call);
+                (is_on || *action == RecordAction::Start)
+                    && self.sessions[&session].identity.grants.contains(&Grant::Record)
+                    && call_of(call).is_some_and(|call| call.speaks(session))
             }
             ClientMessage::Mute { call } | ClientMessage::Unmute { call } => {
                 call_of(call).is_some_and(|call| call.is_live(session) && !call.rings(session))
@@ -182,7 +206,37 @@ impl Model {
                 assert_eq!(self.routes.remove(&(*from, *flow)), Some(*call), "unrouted what was not routed");
             }
             Output::Record(record) => self.recorded(now, record),
-            Output::Consult(_) | Output::Audio(_) => {}
+            Output::Audio(command) => self.audio(command),
+            Output::Consult(_) => {}
+        }
+    }
+
+    /// Ports and recordings begin once and end once, and nothing is asked of them outside of that.
+    fn audio(&mut self, command: &AudioCommand) {
+        match command {
+            AudioCommand::Open { port, call, tenant, .. } => {
+                assert!(self.ports.insert(*port, *call).is_none(), "a port's name came twice");
+                let call = self.calls.get_mut(call).expect("a call that began");
+                assert_eq!(call.tenant, *tenant);
+                call.served = true;
+            }
+            AudioCommand::Close { port } => assert!(self.ports.remove(port).is_some(), "closed what is not open"),
+            AudioCommand::Retarget { port, to } => {
+                assert!(self.ports.contains_key(port) && to.is_none_or(|link| self.links.contains_key(&link)));
+            }
+            AudioCommand::Play { port, .. }
+            | AudioCommand::Stop { port }
+            | AudioCommand::Watch { port, .. }
+            | AudioCommand::Tap { port: Some(port), .. } => {
+                assert!(self.ports.contains_key(port), "{command:?}: there is no such port");
+            }
+            AudioCommand::Record { recording, what } => {
+                assert!(self.recordings.insert(*recording, what.purpose.clone()).is_none(), "recorded twice");
+            }
+            AudioCommand::Finish { recording, .. } => {
+                assert!(self.recordings.remove(recording).is_some(), "finished what was not begun");
+            }
+            AudioCommand::Tap { .. } | AudioCommand::Untap { .. } => {}
         }
     }
 
@@ -208,6 +262,8 @@ impl Model {
                     told,
                     callee: None,
                     last_callee: None,
+                    served: false,
+                    spoken_to: false,
                     holds: BTreeSet::new(),
                     muted: BTreeSet::new(),
                     over: false,
@@ -291,15 +347,23 @@ impl Model {
                 assert!(!told.live, "rung twice");
                 told.live = true;
             }
-            Happening::Connected { send, receive, .. } if !is_caller && !call.over => {
+            Happening::Answered { .. } if !call.over => {
+                assert!(is_caller && told.live, "answered for somebody who does not call");
+                call.spoken_to = true;
+            }
+            Happening::Disconnected if is_caller => call.spoken_to = false,
+            Happening::Connected { .. } if is_caller => call.spoken_to = false,
+            Happening::Connected { send, receive, .. } if !call.over => {
                 assert!(told.live, "connected without ringing");
                 let user = session.identity.user.clone();
                 call.callee = Some((id, user.clone()));
                 call.last_callee = Some(user);
                 call.holds.clear();
                 call.muted.retain(|session| *session == call.caller);
-                assert!(self.flows.insert(*send, (event.call, id)).is_none(), "a flow in use was allotted");
-                assert!(self.flows.insert(*receive, (event.call, call.caller)).is_none(), "a flow in use was allotted");
+                for (flow, speaker) in [(send, id), (receive, call.caller)] {
+                    let before = self.flows.insert(*flow, (event.call, speaker));
+                    assert!(before.is_none_or(|of| of == (event.call, call.caller)), "a flow in use was allotted");
+                }
             }
             Happening::Ended { .. } => {
                 assert!(told.live, "ended twice, or without ringing");
@@ -320,6 +384,9 @@ impl Model {
         assert!(self.links.contains_key(&from), "a talker without a link is routed");
         assert!(gate == Gate::Closed || !to.is_empty(), "an open gate to nowhere");
         for destination in to {
+            if let Destination::Recording(recording, _) = destination {
+                assert!(self.recordings.contains_key(recording), "a voice goes to a recording that is none");
+            }
             assert!(
                 !matches!(destination, Destination::Link(link) if !self.links.contains_key(link)),
                 "a lost link is routed to"
@@ -337,11 +404,18 @@ impl Model {
         assert!(!std::mem::replace(&mut call.over, true), "two records of one call");
         assert_eq!((&record.tenant, &record.from), (&call.tenant, &call.caller_user));
         assert_eq!(record.answered_by, call.last_callee, "who answered");
-        assert_eq!(record.answered_at.is_some(), call.last_callee.is_some(), "whether it was answered");
+        assert_eq!(record.answered_at.is_some(), call.last_callee.is_some() || call.served, "whether it was answered");
+        assert!(
+            !self.ports.values().any(|call| *call == record.call),
+            "a call is recorded before its ports are closed"
+        );
+        assert!(!self.recordings.keys().any(|id| id.call == record.call), "a call is over and still recorded");
         assert!(record.cause != Cause::Cancelled || record.answered_at.is_none(), "cancelled after an answer");
         assert_eq!(record.ended_at.0, now.as_micros() / 1000);
         let times = [Some(record.started_at), record.ringing_at, record.answered_at, Some(record.ended_at)];
-        assert!(times.iter().flatten().is_sorted(), "{times:?}");
+        // The gateway may answer before anybody is rung.
+        assert!(call.served || times.iter().flatten().is_sorted(), "{times:?}");
+        assert!(times.iter().flatten().all(|at| (record.started_at..=record.ended_at).contains(at)), "{times:?}");
         call.callee = None;
         self.flows.retain(|_, (of, _)| *of != record.call);
     }
@@ -378,7 +452,7 @@ impl Model {
         let sessions = self.sessions.iter().filter(|(_, session)| theirs(&session.identity));
         let mut state = PresenceState::Offline;
         for (id, session) in sessions {
-            if self.open.iter().any(|call| self.calls[call].talks(*id)) {
+            if self.open.iter().any(|call| self.calls[call].talks(*id) || self.calls[call].is_served(*id)) {
                 return PresenceState::Talking;
             }
             if session.identity.grants.contains(&Grant::Answer) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tandem_switch::audio::Destination;
+use tandem_switch::audio::{AudioCommand, AudioEvent, Destination};
 use tandem_switch::event::{self, Transport};
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings, Timer};
 use tandem_switch::id::{CallId, FlowId, LinkId, TenantId, UserId};
@@ -37,6 +37,7 @@ enum Event {
     Speak { client: usize },
     Datagram { link: LinkId, bytes: Vec<u8> },
     Heard { link: LinkId, bytes: Vec<u8> },
+    Audio(AudioEvent),
     Planned { call: CallId, consultation: u32, answer: Result<Answer, ConsultFailure> },
 }
 
@@ -108,6 +109,7 @@ impl World {
                 let grants = match self.random.below(12) {
                     0 => vec![Grant::Call],
                     1 => vec![Grant::Answer, Grant::Presence],
+                    2..8 => Grant::ALL.into_iter().chain([Grant::Record]).collect(),
                     _ => Grant::ALL.to_vec(),
                 };
                 let client = self.clients.len();
@@ -156,16 +158,16 @@ impl World {
 
     /// A timer that is set has a reason: none outlives what it was set for.
     fn due(&self, at: Instant, timer: Timer) -> Instant {
-        let (call, state) = match timer {
-            Timer::Consult(call) => (call, "deciding"),
-            Timer::Pause(call) => (call, "pausing"),
-            Timer::Ring(call) => (call, "ringing"),
-            Timer::TimeLimit(call) => (call, "talking"),
-            Timer::Step(call) => (call, "playing"),
+        let (call, states) = match timer {
+            Timer::Consult(call) => (call, &["deciding"][..]),
+            Timer::Pause(call) => (call, &["pausing"][..]),
+            Timer::Ring(call) => (call, &["ringing"][..]),
+            Timer::TimeLimit(call) => (call, &["talking", "tapping"][..]),
+            Timer::Step(call) => (call, &["playing", "gathering", "messaging"][..]),
             Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
         };
-        let is_live = self.exchange.live_calls().any(|live| live.call == call && live.state == state);
-        assert!(is_live, "{timer:?} is set for a call that is not {state}");
+        let is_live = self.exchange.live_calls().any(|live| live.call == call && states.contains(&live.state));
+        assert!(is_live, "{timer:?} is set for a call that is none of {states:?}");
         at
     }
 
@@ -231,7 +233,32 @@ impl World {
             Output::Unroute { from, flow, .. } => {
                 self.table.unroute(*from, *flow);
             }
-            Output::Record(_) | Output::Audio(_) => {}
+            Output::Audio(command) => self.audio(command),
+            Output::Record(_) => {}
+        }
+    }
+
+    /// The codec threads: what they play ends some time, or never; what they record or tap may fail.
+    fn audio(&mut self, command: &AudioCommand) {
+        let failure = || "it could not be done".to_owned();
+        match command {
+            AudioCommand::Play { port, playback, times, .. } if !self.random.percent(2) => {
+                let failure = self.random.percent(10).then(failure);
+                let event = AudioEvent::Played { port: *port, playback: *playback, failure };
+                self.after(0, 2500 * u64::from(*times), Event::Audio(event));
+            }
+            AudioCommand::Watch { port, silence: Some(_) } => {
+                self.after(500, 8000, Event::Audio(AudioEvent::Silence { port: *port }));
+            }
+            AudioCommand::Record { recording, .. } if self.random.percent(15) => {
+                let event = AudioEvent::RecordingFailed { recording: *recording, failure: failure() };
+                self.after(0, 5000, Event::Audio(event));
+            }
+            AudioCommand::Tap { tap, .. } => {
+                let failure = self.random.percent(30).then(failure);
+                self.after(0, 12_000, Event::Audio(AudioEvent::TapEnded { tap: *tap, failure }));
+            }
+            _ => {}
         }
     }
 
@@ -292,6 +319,9 @@ impl World {
             Event::Speak { client } => return self.speak(client),
             Event::Datagram { link, bytes } => return self.forward(link, &bytes),
             Event::Heard { link, bytes } => return self.hear(link, &bytes),
+            Event::Audio(event) => {
+                self.step(Input::Audio(event), None);
+            }
             Event::Planned { call, consultation, answer } => {
                 self.planned(call, consultation, answer);
             }

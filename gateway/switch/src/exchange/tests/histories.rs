@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::audio::AudioEvent;
+use crate::plan::RecordAction;
 
 /// One thing that happens; numbers choose among what there is.
 #[derive(Clone, Debug)]
@@ -14,6 +16,7 @@ enum Move {
     Invite(u64, u8),
     Deed(u64, usize, u8),
     Plan(u8),
+    Audio(usize, u8),
     Wait(u16),
 }
 
@@ -24,9 +27,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         (link(), link()).prop_map(|(link, of)| Move::Resume(link, of)),
         link().prop_map(Move::Lose),
         (link(), 0..4_u8).prop_map(|(link, user)| Move::Invite(link, user)),
-        (link(), 0..8_usize, 0..10_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
-        (link(), 0..8_usize, 0..10_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
-        (0..6_u8).prop_map(Move::Plan),
+        (link(), 0..8_usize, 0..13_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
+        (link(), 0..8_usize, 0..13_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
+        (0..14_u8).prop_map(Move::Plan),
+        (0..14_u8).prop_map(Move::Plan),
+        (0..8_usize, 0..5_u8).prop_map(|(which, kind)| Move::Audio(which, kind)),
         (0..20_000_u16).prop_map(Move::Wait),
     ];
     vec(one, 1..120)
@@ -43,6 +48,9 @@ fn deed(call: CallId, kind: u8) -> ClientMessage {
         6 => ClientMessage::Resume { call },
         7 => ClientMessage::Mute { call },
         8 => ClientMessage::Bye,
+        9 => ClientMessage::Record { call, action: RecordAction::Start },
+        10 => ClientMessage::Record { call, action: RecordAction::Pause },
+        11 => ClientMessage::Dtmf { call, digits: "1#".into() },
         _ => ClientMessage::Dtmf { call, digits: "5".into() },
     }
 }
@@ -54,7 +62,60 @@ fn steps(kind: u8) -> Vec<Step> {
         2 => vec![dial(&["alice", "bob"], AfterAnswer::GoOn), Step::Consult("again".into())],
         3 => vec![],
         4 => vec![Step::Consult("loop".into())],
+        6 => vec![gateway::play("a"), ring(&["bob", "carol"]), Step::Voicemail(gateway::voicemail())],
+        7 => vec![gateway::record(RecordAction::Start), gateway::screened(Some(gateway::prompt("w")), Some('1'))],
+        8 => vec![gateway::screened(Some(gateway::prompt("w")), None), Step::Voicemail(gateway::voicemail())],
+        9 => vec![Step::Gather(gateway::gather()), Step::Consult("digits".into())],
+        10 => vec![Step::Voicemail(gateway::voicemail()), Step::Consult("message".into())],
+        11 => vec![gateway::tap(false), dial(&["bob"], AfterAnswer::GoOn), gateway::tap(true)],
+        12 => vec![
+            Step::Answer,
+            gateway::record(RecordAction::Start),
+            Step::Pause(900),
+            gateway::record(RecordAction::Stop),
+        ],
         _ => vec![Step::Hangup(Cause::Closed)],
+    }
+}
+
+impl Harness {
+    /// The codec threads tell something about one of the commands that they got, the latest first.
+    fn audio_event(&mut self, which: usize, kind: u8) {
+        let Some(command) = self.audio.iter().rev().nth(which) else { return };
+        let failure = (kind == 1).then(|| "it failed".to_owned());
+        let event = match command {
+            AudioCommand::Play { port, playback, .. } => {
+                AudioEvent::Played { port: *port, playback: *playback, failure }
+            }
+            AudioCommand::Watch { port, .. } => AudioEvent::Silence { port: *port },
+            AudioCommand::Record { recording, .. } | AudioCommand::Finish { recording, .. } if kind < 2 => {
+                AudioEvent::RecordingFailed { recording: *recording, failure: "it failed".into() }
+            }
+            AudioCommand::Tap { tap, .. } | AudioCommand::Untap { tap } => AudioEvent::TapEnded { tap: *tap, failure },
+            _ => return,
+        };
+        self.input(Input::Audio(event));
+    }
+
+    /// Each port is closed once and gets no command outside of its life; each recording is finished once, and each tap that did not end by
+    /// itself is ended.
+    fn check_audio(&self) {
+        let (mut ports, mut recordings) = (BTreeSet::new(), BTreeSet::new());
+        for command in &self.audio {
+            match command {
+                AudioCommand::Open { port, .. } => assert!(ports.insert(*port), "{port:?} is opened twice"),
+                AudioCommand::Close { port } => assert!(ports.remove(port), "{port:?} is closed and not open"),
+                AudioCommand::Retarget { port, .. }
+                | AudioCommand::Play { port, .. }
+                | AudioCommand::Stop { port }
+                | AudioCommand::Watch { port, .. }
+                | AudioCommand::Tap { port: Some(port), .. } => assert!(ports.contains(port), "{command:?}: not open"),
+                AudioCommand::Record { recording, .. } => assert!(recordings.insert(*recording)),
+                AudioCommand::Finish { recording, .. } => assert!(recordings.remove(recording), "{recording}"),
+                AudioCommand::Tap { .. } | AudioCommand::Untap { .. } => {}
+            }
+        }
+        assert!(ports.is_empty() && recordings.is_empty(), "left open: {ports:?} {recordings:?}");
     }
 }
 
@@ -68,7 +129,9 @@ fn play(harness: &mut Harness, moves: Vec<Move>) -> usize {
             Move::Attach(link, user) => {
                 next += 1;
                 links[link as usize] = next;
-                harness.attach(next, "acme", USERS[usize::from(user) % 3]);
+                let grants = Grant::ALL.into_iter().chain([Grant::Record]).collect();
+                let identity = Identity { grants, ..identity("acme", USERS[usize::from(user) % 3]) };
+                harness.attach_with(next, identity, hello());
             }
             Move::Resume(link, of) => {
                 let of = links[of as usize];
@@ -95,6 +158,7 @@ fn play(harness: &mut Harness, moves: Vec<Move>) -> usize {
             }
             Move::Plan(kind) if !harness.asked.is_empty() => harness.plan(steps(kind)),
             Move::Plan(_) => {}
+            Move::Audio(which, kind) => harness.audio_event(which, kind),
             Move::Wait(millis) => harness.wait(Duration::from_millis(millis.into())),
         }
     }
@@ -112,6 +176,7 @@ proptest! {
         harness.wait(Duration::from_secs(2 * 3600));
         prop_assert!(harness.exchange.is_idle(), "{:?}", harness.exchange);
         prop_assert!(harness.routes.is_empty());
+        harness.check_audio();
         let mut recorded: Vec<CallId> = harness.records.iter().map(|record| record.call).collect();
         prop_assert_eq!(recorded.len(), begun);
         recorded.sort_unstable();

@@ -1,6 +1,7 @@
 //! The exchange's behaviours, one test each. What a whole history of them does together is the simulation's business.
 
 mod calls;
+mod gateway;
 mod histories;
 mod presence;
 mod sessions;
