@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::error::{CallError, ConnectError, SessionGone};
 use crate::event::Events;
-use crate::flows::{Arrived, Flows};
+use crate::flows::Flows;
 use crate::limits;
 use crate::link::{Link, MediaOut, Transport, TransportChoice};
 use crate::session::{self, Command, Run};
@@ -210,9 +210,9 @@ impl Client {
         self.shared.media.borrow().as_ref().is_some_and(|media| media.send(datagram))
     }
 
-    /// The packets of `flow` from here on; `None` when too many flows are received already.
-    pub(crate) fn receive(&self, flow: FlowId) -> Option<mpsc::Receiver<Arrived>> {
-        self.shared.flows.receive(flow)
+    /// Which receiver gets the packets of which flow.
+    pub(crate) fn flows(&self) -> &Flows {
+        &self.shared.flows
     }
 
     async fn command(&self, command: Command) -> Result<(), SessionGone> {

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 
 use crate::limits;
 
-/// A voice packet and when it came.
+/// A voice packet, of which flow it is and when it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Arrived {
+    pub(crate) flow: FlowId,
     pub(crate) at: Instant,
     pub(crate) rtp: Bytes,
 }
@@ -23,16 +24,23 @@ pub(crate) struct Arrived {
 pub(crate) struct Flows(Mutex<BTreeMap<FlowId, mpsc::Sender<Arrived>>>);
 
 impl Flows {
-    /// A receiver for `flow`; replaces an earlier one. `None` when too many flows are received.
-    pub(crate) fn receive(&self, flow: FlowId) -> Option<mpsc::Receiver<Arrived>> {
+    /// From here on, `receiver` gets the packets of `flow`, and nobody else does. `false` when too many flows are received.
+    pub(crate) fn receive(&self, flow: FlowId, receiver: &mpsc::Sender<Arrived>) -> bool {
         let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         flows.retain(|_, receiver| !receiver.is_closed());
         if flows.len() >= limits::FLOWS_MAX && !flows.contains_key(&flow) {
-            return None;
+            return false;
         }
-        let (sender, receiver) = mpsc::channel(limits::FLOW_PACKETS_MAX);
-        flows.insert(flow, sender);
-        Some(receiver)
+        flows.insert(flow, receiver.clone());
+        true
+    }
+
+    /// `receiver` gets the packets of `flow` no longer. One that another receiver has taken over stays there.
+    pub(crate) fn forget(&self, flow: FlowId, receiver: &mpsc::Sender<Arrived>) {
+        let mut flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if flows.get(&flow).is_some_and(|current| current.same_channel(receiver)) {
+            flows.remove(&flow);
+        }
     }
 
     /// Hands a datagram on. One that is malformed, unknown or too many is dropped: the receiver's sequence numbers show it as lost.
@@ -43,7 +51,7 @@ impl Flows {
         };
         let flows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(receiver) = flows.get(&head.flow) {
-            let arrived = Arrived { at: Instant::now(), rtp: bytes.slice(head.rtp_at..) };
+            let arrived = Arrived { flow: head.flow, at: Instant::now(), rtp: bytes.slice(head.rtp_at..) };
             if receiver.try_send(arrived).is_err() {
                 tracing::trace!(flow = head.flow.0, "a voice packet that nobody took");
             }
@@ -63,30 +71,55 @@ mod tests {
         bytes.freeze()
     }
 
+    fn channel() -> (mpsc::Sender<Arrived>, mpsc::Receiver<Arrived>) {
+        mpsc::channel(limits::RECEIVER_PACKETS_MAX)
+    }
+
     #[test]
     fn a_packet_reaches_the_receiver_of_its_flow_only() {
         let flows = Flows::default();
-        let mut seven = flows.receive(FlowId(7)).unwrap();
-        let mut eight = flows.receive(FlowId(8)).unwrap();
+        let (seven, mut sevens) = channel();
+        let (eight, mut eights) = channel();
+        assert!(flows.receive(FlowId(7), &seven) && flows.receive(FlowId(8), &eight));
         flows.arrived(media(7, b"seven"));
         flows.arrived(media(9, b"nine"));
         flows.arrived(Bytes::from_static(b"\xffrubbish"));
         flows.arrived(Bytes::new());
-        assert_eq!(seven.try_recv().unwrap().rtp, b"seven"[..]);
-        assert!(seven.try_recv().is_err() && eight.try_recv().is_err());
+        let arrived = sevens.try_recv().unwrap();
+        assert_eq!((arrived.flow, &arrived.rtp[..]), (FlowId(7), &b"seven"[..]));
+        assert!(sevens.try_recv().is_err() && eights.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_receiver_has_several_flows_and_forgets_only_its_own() {
+        let flows = Flows::default();
+        let (first, mut firsts) = channel();
+        let (second, mut seconds) = channel();
+        assert!([1, 2, 3].iter().all(|&flow| flows.receive(FlowId(flow), &first)));
+        assert!(flows.receive(FlowId(3), &second));
+        flows.forget(FlowId(2), &first);
+        flows.forget(FlowId(3), &first);
+        (1..=3).for_each(|flow| flows.arrived(media(flow, b"rtp")));
+        assert_eq!(firsts.try_recv().unwrap().flow, FlowId(1));
+        assert_eq!(seconds.try_recv().unwrap().flow, FlowId(3));
+        assert!(firsts.try_recv().is_err() && seconds.try_recv().is_err());
     }
 
     #[test]
     fn flows_and_their_packets_are_bounded() {
         let flows = Flows::default();
         let count = u32::try_from(limits::FLOWS_MAX).unwrap();
-        let mut receivers: Vec<_> = (0..count).map(|flow| flows.receive(FlowId(flow)).unwrap()).collect();
-        assert!(flows.receive(FlowId(count)).is_none());
-        for _ in 0..=limits::FLOW_PACKETS_MAX {
+        let (receiver, mut packets) = channel();
+        let (other, others) = channel();
+        assert!((0..count - 1).all(|flow| flows.receive(FlowId(flow), &receiver)));
+        assert!(flows.receive(FlowId(count), &other));
+        assert!(!flows.receive(FlowId(count + 1), &receiver));
+        for _ in 0..=limits::RECEIVER_PACKETS_MAX {
             flows.arrived(media(0, b"rtp"));
         }
-        assert_eq!(receivers[0].len(), limits::FLOW_PACKETS_MAX);
-        receivers.pop();
-        assert!(flows.receive(FlowId(count)).is_some(), "a receiver that is gone makes room");
+        assert_eq!(packets.len(), limits::RECEIVER_PACKETS_MAX);
+        assert!(packets.try_recv().is_ok());
+        drop(others);
+        assert!(flows.receive(FlowId(count + 1), &receiver), "a receiver that is gone makes room");
     }
 }

@@ -40,11 +40,16 @@ pub(crate) const LINES_MAX: usize = 64;
 /// Media datagrams that wait for the socket of a WebSocket link: 0.5 s of one talker. When it is full the new one is dropped.
 pub(crate) const MEDIA_MAX: usize = 25;
 
-/// Voice packets that wait for a receiver: 2 s of one talker. When it is full the new one is dropped.
-pub(crate) const FLOW_PACKETS_MAX: usize = 100;
+/// Voice packets that wait for a receiver: 2 s of four talkers. When it is full the new one is dropped.
+pub(crate) const RECEIVER_PACKETS_MAX: usize = 400;
 
-/// Flows received at once; as many as a session may have calls (`tandem_switch::limits::CALLS_PER_SESSION_MAX`). More are refused.
-pub(crate) const FLOWS_MAX: usize = 8;
+/// Flows received at once: the other parties of as many calls as a session may have, and the members of a room that one is shown. More are
+/// refused.
+pub(crate) const FLOWS_MAX: usize = 256;
+
+/// Voices that one receiver decodes at once. Rooms forward the loudest few, and nobody follows so many. A further one takes the place of one
+/// that is silent; while none is, it is not heard.
+pub(crate) const VOICES_MAX: usize = 16;
 
 /// Calls whose last event number is remembered, so that nothing is told twice after a resume: as many as the gateway may tell of
 /// again, which are its log's events at worst of a call each, and the live ones. The one that has been over longest is forgotten.

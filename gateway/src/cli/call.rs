@@ -2,6 +2,7 @@
 
 mod course;
 mod line;
+mod typed;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,10 @@ Examples:
     tandem call --gateway https://localhost:4433 --token-file alice.jwt --to bob --play hello.wav --record bob.wav --duration 20s
   Take the next call by itself and send a tone:
     TANDEM_TOKEN=… tandem call --gateway https://localhost:4433 --wait --answer auto --tone 440
+  Choose 2 in a menu, and type a PIN three seconds later:
+    tandem call --gateway https://localhost:4433 --token-file alice.jwt --to office --digits 2,,,1234#
+
+In a call, what is typed at the terminal is pressed: keys 0-9 * # A-D, then Enter. m mutes, h holds, r records at the gateway, q hangs up.
 
 Exit codes:
   0 answered and ended by somebody hanging up   1 error        2 wrong usage
@@ -84,9 +89,13 @@ pub struct Args {
     #[arg(long, value_parser = duration)]
     hangup_after: Option<Duration>,
 
-    /// Keys to press once connected.
-    #[arg(long, value_name = "KEYS")]
-    dtmf: Option<String>,
+    /// Keys to press once somebody or the gateway has answered: 0-9, *, #, A-D; a comma waits a second.
+    #[arg(long, value_name = "KEYS", alias = "dtmf", value_parser = typed::digits)]
+    digits: Option<String>,
+
+    /// Have the gateway record the call, once it is answered; the token must grant it.
+    #[arg(long)]
+    record_call: bool,
 
     /// Believe the gateway's certificate with this SHA-256 (64 hexadecimal digits).
     #[arg(long, value_name = "HEX")]
@@ -253,7 +262,9 @@ mod tests {
     #[test]
     fn arguments_that_exclude_each_other_are_refused() {
         let base = ["call", "--token", "t"];
-        let table: [(&[&str], bool); 7] = [
+        let table: [(&[&str], bool); 9] = [
+            (&["--to", "menu", "--digits", "2,,1234#", "--record-call"], true),
+            (&["--to", "menu", "--digits", "two"], false),
             (&["--to", "bob"], true),
             (&["--wait", "--answer", "auto", "--tone", "440"], true),
             (&[], false),

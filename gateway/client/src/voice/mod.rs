@@ -2,12 +2,15 @@
 
 #[cfg(feature = "devices")]
 mod devices;
+mod ear;
+mod mix;
 mod ogg_opus;
 mod receiver;
 mod resample;
 mod sender;
 mod sink;
 mod source;
+mod voices;
 mod wav;
 
 pub use receiver::VoiceReceiver;
@@ -51,7 +54,7 @@ pub enum VoiceError {
     #[error("flow {0} is not possible")]
     ImpossibleFlow(u32),
     /// Too many flows are received at once.
-    #[error("too many calls are heard at once")]
+    #[error("too many voices are received at once")]
     TooManyFlows,
 }
 

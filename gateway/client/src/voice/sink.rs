@@ -3,9 +3,14 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use opus::{Application, Bitrate, Channels, Encoder};
 use tokio::sync::mpsc;
 
-use super::{Frame, VoiceError, ogg_opus, wav};
+use super::{Frame, SAMPLE_HZ, VoiceError, ogg_opus, wav};
+use crate::limits;
+
+/// Bits a second of a mix that is recorded: transparent for several voices.
+const MIX_BITRATE: i32 = 48_000;
 
 /// Where what is heard goes.
 pub struct Sink(Kind);
@@ -13,10 +18,32 @@ pub struct Sink(Kind);
 enum Kind {
     Nowhere,
     Wav(Box<wav::Recording>),
-    OggOpus(Box<ogg_opus::Recording>),
+    OggOpus(Box<Packets>),
     Frames(mpsc::Sender<Box<Frame>>),
     #[cfg(feature = "devices")]
     Loudspeaker(super::devices::Loudspeaker),
+}
+
+/// A file of packets: those that came, and a mix of several voices, which has to be encoded.
+struct Packets {
+    recording: ogg_opus::Recording,
+    /// Made when there is something to mix.
+    encoder: Option<Encoder>,
+}
+
+impl Packets {
+    fn encode(&mut self, frame: &Frame) -> Result<(), VoiceError> {
+        let encoder = match &mut self.encoder {
+            Some(encoder) => encoder,
+            none => {
+                let mut encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Audio)?;
+                encoder.set_bitrate(Bitrate::Bits(MIX_BITRATE))?;
+                none.insert(encoder)
+            }
+        };
+        let packet = encoder.encode_vec(frame, limits::OPUS_PACKET_BYTES_MAX)?;
+        self.recording.write(packet.into())
+    }
 }
 
 impl Sink {
@@ -25,14 +52,17 @@ impl Sink {
         Self(Kind::Nowhere)
     }
 
-    /// To a file: WAV as it is heard, or Ogg Opus with the packets as they came.
+    /// To a file: WAV as it is heard, or Ogg Opus with the packets as they came; where several voices are heard at once, with their mix.
     ///
     /// # Errors
     /// When it cannot be created, or its name does not say what it is.
     pub fn file(path: &Path) -> Result<Self, VoiceError> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("wav") => Ok(Self(Kind::Wav(Box::new(wav::Recording::create(path)?)))),
-            Some("opus" | "ogg") => Ok(Self(Kind::OggOpus(Box::new(ogg_opus::Recording::create(path)?)))),
+            Some("opus" | "ogg") => {
+                let recording = ogg_opus::Recording::create(path)?;
+                Ok(Self(Kind::OggOpus(Box::new(Packets { recording, encoder: None }))))
+            }
             _ => Err(VoiceError::UnknownFormat(path.display().to_string())),
         }
     }
@@ -59,8 +89,8 @@ impl Sink {
     /// Takes a packet, or `None` for one that was lost; only when packets are wanted.
     pub(super) fn packet(&mut self, packet: Option<Bytes>) -> Result<(), VoiceError> {
         match (&mut self.0, packet) {
-            (Kind::OggOpus(recording), Some(packet)) => recording.write(packet),
-            (Kind::OggOpus(recording), None) => recording.lost(),
+            (Kind::OggOpus(packets), Some(packet)) => packets.recording.write(packet),
+            (Kind::OggOpus(packets), None) => packets.recording.lost(),
             _ => Ok(()),
         }
     }
@@ -68,7 +98,8 @@ impl Sink {
     /// Takes a frame of sound.
     pub(super) fn frame(&mut self, frame: &Frame) -> Result<(), VoiceError> {
         match &mut self.0 {
-            Kind::Nowhere | Kind::OggOpus(_) => {}
+            Kind::Nowhere => {}
+            Kind::OggOpus(packets) => packets.encode(frame)?,
             Kind::Wav(recording) => recording.write(frame)?,
             Kind::Frames(frames) => {
                 if frames.try_send(Box::new(*frame)).is_err() {
@@ -85,7 +116,7 @@ impl Sink {
     pub(super) fn finish(self) -> Result<(), VoiceError> {
         match self.0 {
             Kind::Wav(recording) => recording.finish(),
-            Kind::OggOpus(recording) => recording.finish(),
+            Kind::OggOpus(packets) => packets.recording.finish(),
             Kind::Nowhere | Kind::Frames(_) => Ok(()),
             #[cfg(feature = "devices")]
             Kind::Loudspeaker(_) => Ok(()),

@@ -1,19 +1,25 @@
 //! The course of one call, from signing in to the last figures.
 
+use std::collections::VecDeque;
 use std::future::pending;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use tandem_client::voice::{SenderOptions, Sink, Source, VoiceReceiver, VoiceSender};
 use tandem_client::{Client, Event, Events, Options};
 use tandem_switch::cause::Cause;
 use tandem_switch::id::{CallId, FlowId};
 use tandem_switch::media::stats::Reception;
+use tandem_switch::plan::RecordAction;
 use tandem_switch::signal::{ClientMessage, Happening, ServerMessage};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::line::{Figures, Line};
+use super::typed::{Lines, Typed, presses};
 use super::{Answer, Args};
+
+/// How long a comma among keys waits.
+const COMMA: Duration = Duration::from_secs(1);
 
 /// One call, under way.
 pub(super) struct Course {
@@ -28,15 +34,24 @@ pub(super) struct Course {
     connected_at: Option<Instant>,
     hang_up_at: Option<Instant>,
     peer_heard: Option<Reception>,
-    /// Answers typed at the terminal.
-    typed: (mpsc::Sender<bool>, mpsc::Receiver<bool>),
+    /// What is typed at the terminal.
+    typed: Lines,
+    /// Whether it rings here and the terminal was asked.
+    asked: bool,
+    /// Keys still to be pressed, and when the next ones are.
+    keys: VecDeque<String>,
+    press_at: Option<Instant>,
+    muted: bool,
+    held: bool,
+    recorded: bool,
 }
 
 /// What the course waits for.
 enum Next {
     Event(Option<Event>),
     HangUp,
-    Typed(bool),
+    Press,
+    Typed(String),
 }
 
 impl Course {
@@ -54,7 +69,13 @@ impl Course {
             connected_at: None,
             hang_up_at: None,
             peer_heard: None,
-            typed: mpsc::channel(1),
+            typed: Lines::new(),
+            asked: false,
+            keys: VecDeque::new(),
+            press_at: None,
+            muted: false,
+            held: false,
+            recorded: false,
         };
         let identity = course.client.identity();
         course.print(&Line::SignedIn {
@@ -95,7 +116,8 @@ impl Course {
                 Next::Event(Some(event)) => self.happened(event).await?,
                 Next::Event(None) => Some(Cause::ConnectionLost),
                 Next::HangUp => self.hang_up().await?,
-                Next::Typed(yes) => self.decide(yes).await?,
+                Next::Press => self.press().await?,
+                Next::Typed(line) => self.typed(&line).await?,
             };
             if let Some(cause) = ended {
                 break cause;
@@ -107,17 +129,12 @@ impl Course {
 
     /// Waits for the next thing. All of it is cancellation safe.
     async fn next(&mut self) -> anyhow::Result<Next> {
-        let due = self.hang_up_at;
-        let hang_up = async {
-            match due {
-                Some(due) => sleep_until(due).await,
-                None => pending().await,
-            }
-        };
+        let (hang_up, press) = (at(self.hang_up_at), at(self.press_at));
         tokio::select! {
             event = self.events.next() => Ok(Next::Event(event)),
             () = hang_up => Ok(Next::HangUp),
-            Some(yes) = self.typed.1.recv() => Ok(Next::Typed(yes)),
+            () = press => Ok(Next::Press),
+            line = self.typed.next() => Ok(Next::Typed(line)),
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 Ok(Next::HangUp)
@@ -195,16 +212,32 @@ impl Course {
                 self.connected(call, send, receive).await?;
                 Line::Answered
             }
-            // A second voice beside the first: what is heard is mixed by the receiver, which follows one flow for now.
-            Happening::Hear { .. } | Happening::Unhear { .. } => return Ok(None),
-            Happening::Recorded { on } => Line::Recorded { on },
+            Happening::Hear { receive, who } => {
+                self.hear(receive)?;
+                Line::Hear { who }
+            }
+            Happening::Unhear { receive } => {
+                if let Some((_, hearing)) = &mut self.voice {
+                    hearing.unhear(receive);
+                }
+                return Ok(None);
+            }
+            Happening::Recorded { on } => {
+                self.recorded = on;
+                Line::Recorded { on }
+            }
             Happening::Redirected { to } => Line::Redirected { to },
             Happening::Ended { cause, reason } => {
                 self.print(&Line::Ended { cause, reason })?;
                 return Ok(Some(cause));
             }
             Happening::Ringing => Line::Ringing,
-            Happening::Disconnected => Line::Disconnected,
+            Happening::Disconnected => {
+                if let Some((_, hearing)) = &mut self.voice {
+                    hearing.pause();
+                }
+                Line::Disconnected
+            }
             Happening::Held => Line::Held,
             Happening::Unheld => Line::Unheld,
             Happening::Muted => Line::Muted,
@@ -221,15 +254,20 @@ impl Course {
         match self.args.answer {
             Answer::Auto => drop(self.decide(true).await?),
             Answer::Decline => drop(self.decide(false).await?),
-            Answer::Ask => ask(self.typed.0.clone()),
+            Answer::Ask => {
+                self.asked = true;
+                eprint!("Take the call? [y/n] ");
+                self.typed.begin();
+            }
         }
         Ok(())
     }
 
+    /// Voice flows from here, to and from the other party or the gateway: these are all the flows that there are.
     async fn connected(&mut self, call: CallId, send: FlowId, receive: FlowId) -> anyhow::Result<()> {
-        if let Some((speaking, hearing)) = &self.voice {
+        if let Some((speaking, hearing)) = &mut self.voice {
             speaking.follow(send)?;
-            hearing.follow(receive).await?;
+            hearing.follow(receive)?;
             return Ok(());
         }
         let now = Instant::now();
@@ -240,10 +278,68 @@ impl Course {
             let speaking = VoiceSender::start(&self.client, send, source, SenderOptions::default())?;
             self.voice = Some((speaking, hearing));
         }
-        if let Some(digits) = self.args.dtmf.clone() {
-            self.client.send(ClientMessage::Dtmf { call, digits }).await?;
+        if self.args.record_call {
+            self.client.send(ClientMessage::Record { call, action: RecordAction::Start }).await?;
+        }
+        if let Some(keys) = self.args.digits.take() {
+            self.will_press(&keys);
+        }
+        if std::io::stdin().is_terminal() {
+            self.typed.begin();
         }
         Ok(())
+    }
+
+    /// A further voice is heard. The gateway may speak before anything else does: then it is the first.
+    fn hear(&mut self, receive: FlowId) -> anyhow::Result<()> {
+        if let Some((_, hearing)) = &mut self.voice {
+            hearing.hear(receive)?;
+        }
+        Ok(())
+    }
+
+    fn will_press(&mut self, keys: &str) {
+        self.keys.extend(presses(keys));
+        self.press_at.get_or_insert_with(Instant::now);
+    }
+
+    /// Presses the next keys; the ones after them follow in a second.
+    async fn press(&mut self) -> anyhow::Result<Option<Cause>> {
+        let keys = self.keys.pop_front();
+        self.press_at = (!self.keys.is_empty()).then(|| Instant::now() + COMMA);
+        if let (Some(call), Some(digits)) = (self.call, keys.filter(|keys| !keys.is_empty())) {
+            self.client.send(ClientMessage::Dtmf { call, digits }).await?;
+        }
+        Ok(None)
+    }
+
+    /// Does what was typed: the answer to the question whether to take the call, or something to do in it.
+    async fn typed(&mut self, line: &str) -> anyhow::Result<Option<Cause>> {
+        if std::mem::take(&mut self.asked) {
+            return self.decide(matches!(line.trim(), "y" | "Y" | "yes")).await;
+        }
+        let (Some(call), true, false) = (self.call, self.voice.is_some(), line.trim().is_empty()) else {
+            return Ok(None);
+        };
+        let message = match Typed::parse(line) {
+            Ok(Typed::Keys(keys)) => {
+                self.will_press(&keys);
+                return Ok(None);
+            }
+            Ok(Typed::HangUp) => return self.hang_up().await,
+            Ok(Typed::Mute) if toggle(&mut self.muted) => ClientMessage::Mute { call },
+            Ok(Typed::Mute) => ClientMessage::Unmute { call },
+            Ok(Typed::Hold) if toggle(&mut self.held) => ClientMessage::Hold { call },
+            Ok(Typed::Hold) => ClientMessage::Resume { call },
+            Ok(Typed::Record) if self.recorded => ClientMessage::Record { call, action: RecordAction::Stop },
+            Ok(Typed::Record) => ClientMessage::Record { call, action: RecordAction::Start },
+            Err(words) => {
+                eprintln!("{words}");
+                return Ok(None);
+            }
+        };
+        self.client.send(message).await?;
+        Ok(None)
     }
 
     /// Finishes the recording, tells the figures, ends the session.
@@ -277,14 +373,16 @@ impl Course {
     }
 }
 
-/// Asks at the terminal, on a thread of its own: reading a terminal cannot be cancelled, and must not keep the program from ending.
-fn ask(answer: mpsc::Sender<bool>) {
-    eprint!("Take the call? [y/n] ");
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let read = std::io::stdin().read_line(&mut line);
-        let yes = read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes");
-        // An error means that the call is over already.
-        let _over = answer.blocking_send(yes);
-    });
+/// Waits until then; for ever when there is no time.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}
+
+/// Turns a switch over; says whether it is on then.
+fn toggle(on: &mut bool) -> bool {
+    *on = !*on;
+    *on
 }
