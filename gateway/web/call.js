@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { VoiceReceiver, VoiceSender } from './voice.js';
+import { VoiceReceiver } from './receiver.js';
+import { VoiceSender } from './voice.js';
 
 /** @typedef {import('./signal.js').Cause} Cause */
 /** @typedef {import('./signal.js').Reception} Reception */
@@ -17,10 +18,11 @@ const QUALITY_MS = 1000;
 /**
  * - `calling`: the gateway is asked, or nothing rings yet
  * - `ringing`: somebody is rung (outgoing), or this side rings (incoming)
+ * - `answered`: the gateway itself speaks: prompts are heard, keys are taken
  * - `connected`: talking
  * - `waiting`: a conversation of this call is over and the plan goes on
  * - `ended`
- * @typedef {'calling' | 'ringing' | 'connected' | 'waiting' | 'ended'} CallState
+ * @typedef {'calling' | 'ringing' | 'answered' | 'connected' | 'waiting' | 'ended'} CallState
  */
 
 /**
@@ -50,9 +52,11 @@ const QUALITY_MS = 1000;
 /**
  * A call.
  *
- * Events, each a `CustomEvent` whose `detail` is given here: `ringing`, `connected` ({ peer }), `disconnected`, `held`, `unheld`,
- * `muted`, `unmuted` (what the other party does), `dtmf` ({ digits }), `peer-lost`, `peer-back`, `quality` ({@link Quality}), `ended`
- * ({ cause, reason }), and `change` after each of them and after this side's own `hold`, `mute` and so on.
+ * Events, each a `CustomEvent` whose `detail` is given here: `ringing`, `answered` (the gateway speaks), `connected` ({ peer }),
+ * `disconnected`, `hear` ({ receive, who }) and `unhear` ({ receive }) of a further voice beside the first, `held`, `unheld`, `muted`,
+ * `unmuted` (what the other party does), `dtmf` ({ digits }), `recorded` ({ on }), `redirected` ({ to }), `peer-lost`, `peer-back`,
+ * `quality` ({@link Quality}), `ended` ({ cause, reason }), and `change` after each of them and after this side's own `hold`, `mute` and so
+ * on.
  */
 export class Call extends EventTarget {
   /** The call's name at the gateway. */
@@ -77,6 +81,10 @@ export class Call extends EventTarget {
   isPeerHolding = false;
   /** Whether the other party's connection is lost for now. */
   isPeerLost = false;
+  /** Whether the gateway records this call. */
+  isRecorded = false;
+  /** Whom to call instead, when the gateway said so. @type {string | undefined} */
+  redirectedTo;
   startedAt = new Date();
   /** @type {Date | undefined} */
   connectedAt;
@@ -89,13 +97,16 @@ export class Call extends EventTarget {
   /** The newest figures. @type {Quality | undefined} */
   quality;
   #host;
-  #flow = -1;
+  /** The flow identifier of this side's voice; −1 while nobody takes it. */
+  #sends = -1;
+  /** The flow identifiers of what is heard. @type {ReadonlySet<number>} */
+  #hears = new Set();
   /** @type {VoiceSender | undefined} */
   #sender;
   /** @type {VoiceReceiver | undefined} */
   #receiver;
-  /** Counts conversations, so that a slow start of one does not meet the next. */
-  #conversation = 0;
+  /** Devices and codecs, once there is something to hear. @type {Promise<void> | undefined} */
+  #opening;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #reports;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -122,9 +133,21 @@ export class Call extends EventTarget {
     this.to = to;
   }
 
-  /** The flow identifier that the other party's voice comes under; −1 while nobody talks. */
-  get receiveFlow() {
-    return this.#flow;
+  /** Whether this side's voice is taken in, by the other party or the gateway. */
+  get speaks() {
+    return this.#sends >= 0;
+  }
+
+  get #isOver() {
+    return this.state === 'ended';
+  }
+
+  /**
+   * Whether a flow is one of this call's. For the client.
+   * @param {number} flow
+   */
+  hears(flow) {
+    return this.#hears.has(flow);
   }
 
   /** Takes an incoming call. Asks for the microphone first, so that the caller does not meet silence. Once is enough. */
@@ -190,20 +213,28 @@ export class Call extends EventTarget {
   }
 
   /**
-   * Records what this call plays, just before the loudspeaker: the sound that the person hears. May be started before `connected`.
+   * Has the gateway record this call; needs the grant `record`. `isRecorded` and `recorded` events say how it stands.
+   * @param {import('./signal.js').RecordAction} action
+   */
+  record(action = 'start') {
+    this.#host.send({ type: 'record', call: this.id, action });
+  }
+
+  /**
+   * Records what this call plays, just before the loudspeaker: the sound that the person hears. May be started before anything is heard.
    */
   recordPlayout() {
     this.#recording = true;
     this.#receiver?.startRecording();
   }
 
-  /** Ends the recording and gives it; of several conversations in one call, the last. */
+  /** Ends the recording of what is played and gives it. */
   stopRecording() {
     this.#recording = false;
     return this.#receiver?.stopRecording() ?? this.#recorded;
   }
 
-  /** @type {import('./voice.js').Recording} */
+  /** @type {import('./receiver.js').Recording} */
   #recorded = { samples: new Float32Array(0), sampleRate: 48_000 };
 
   /** @param {'answer' | 'hangup' | 'hold' | 'resume' | 'mute' | 'unmute'} type */
@@ -214,7 +245,7 @@ export class Call extends EventTarget {
   }
 
   #pause() {
-    if (this.#sender) this.#sender.paused = this.isMuted || this.isHeld || this.isPeerHolding;
+    if (this.#sender) this.#sender.paused = this.#sends < 0 || this.isMuted || this.isHeld || this.isPeerHolding;
     if (this.#receiver) this.#receiver.paused = this.isHeld || this.isPeerHolding;
   }
 
@@ -254,10 +285,23 @@ export class Call extends EventTarget {
         this.state = 'ringing';
         return;
       case 'connected':
-        return this.#connected(what);
+      case 'answered':
+        return this.#speaks(what);
+      case 'hear':
+        // A called party that is whispered to before it is connected.
+        if (this.direction === 'incoming' && this.state === 'ringing') this.state = 'answered';
+        return this.#voices(this.#sends, new Set([...this.#hears, what.receive]));
+      case 'unhear':
+        return this.#voices(this.#sends, new Set([...this.#hears].filter((flow) => flow !== what.receive)));
       case 'disconnected':
         this.state = 'waiting';
-        return this.#silence();
+        return this.#voices(-1, new Set());
+      case 'recorded':
+        this.isRecorded = what.on;
+        return;
+      case 'redirected':
+        this.redirectedTo = what.to;
+        return;
       case 'held':
       case 'unheld':
         this.isPeerHolding = what.event === 'held';
@@ -275,46 +319,62 @@ export class Call extends EventTarget {
     }
   }
 
-  /** @param {{ send: number, receive: number }} flows */
-  #connected({ send, receive }) {
-    this.#silence();
-    this.state = 'connected';
+  /** @param {{ event: 'connected' | 'answered', send: number, receive: number }} what */
+  #speaks({ event, send, receive }) {
+    this.state = event;
     this.connectedAt ??= new Date();
     this.isPeerHolding = this.isPeerMuted = this.isPeerLost = this.isHeld = false;
-    this.#flow = receive;
-    this.#conversation += 1;
-    this.#talk(send, this.#conversation).catch((error) => this.#host.error(error));
+    this.#voices(send, new Set([receive]));
   }
 
   /**
-   * @param {number} flow
-   * @param {number} conversation
+   * All that is sent and heard from here on.
+   * @param {number} sends
+   * @param {ReadonlySet<number>} hears
    */
-  async #talk(flow, conversation) {
+  #voices(sends, hears) {
+    this.#sends = sends;
+    this.#hears = hears;
+    this.#receiver?.hear(hears);
+    if (this.#sender) this.#sender.flow = sends;
+    this.#pause();
+    this.#opening ??= this.#open().catch((error) => {
+      this.#opening = undefined;
+      this.#host.error(error);
+    });
+  }
+
+  async #open() {
     const { devices, error } = this.#host;
     const context = await devices.context();
-    if (conversation !== this.#conversation) return;
-    this.#receiver = new VoiceReceiver(context, error);
-    if (this.#recording) this.#receiver.startRecording();
+    if (this.#isOver) return;
+    if (!this.#receiver) this.#listen(new VoiceReceiver(context, error));
+    await devices.openMicrophone();
+    if (this.#isOver) return;
+    this.#sender = new VoiceSender(devices, this.#sends, (datagram) => this.#host.sendDatagram(datagram), error);
+    this.#pause();
+  }
+
+  /** @param {VoiceReceiver} receiver */
+  #listen(receiver) {
+    this.#receiver = receiver;
+    receiver.hear(this.#hears);
+    if (this.#recording) receiver.startRecording();
     this.#measuring = setInterval(() => this.#measure(), QUALITY_MS);
     this.#reports = setInterval(() => this.#report(), REPORT_MS);
-    await devices.openMicrophone();
-    if (conversation !== this.#conversation) return;
-    this.#sender = new VoiceSender(devices, flow, (datagram) => this.#host.sendDatagram(datagram), error);
     this.#pause();
   }
 
   /** Stops voice. */
   #silence() {
-    this.#conversation += 1;
-    this.#flow = -1;
+    this.#sends = -1;
+    this.#hears = new Set();
     clearInterval(this.#measuring);
     clearInterval(this.#reports);
     if (this.#receiver && this.#recording) this.#recorded = this.#receiver.stopRecording();
     this.#sender?.close();
     this.#receiver?.close();
     this.#sender = this.#receiver = undefined;
-    this.#before = { packets: 0, missing: 0 };
   }
 
   /**
@@ -326,6 +386,7 @@ export class Call extends EventTarget {
     if (this.state === 'ended') return;
     this.#silence();
     this.state = 'ended';
+    this.isRecorded = false;
     this.endedAt = new Date();
     this.cause = cause;
     this.reason = reason ?? undefined;

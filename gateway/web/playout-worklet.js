@@ -3,13 +3,13 @@
 /**
  * The audio thread's end of a call's playout: plays, and asks for more.
  *
- * To the page: `{ wanted: true, level, received, time }` every few milliseconds, and `{ tapped }` while recording.
- * From the page: `{ frame, pace }`, `{ conceal }`, `{ silence }` (samples), `{ tap: boolean }`, `{ stop }`
- * at the end.
+ * To the page: `{ voices, underruns, time }` every few milliseconds, `voices` being `[{ voice, level, received }]`, and `{ tapped }` while
+ * recording. From the page: `{ voice, frame, pace }`, `{ voice, conceal }`, `{ voice, silence }` (samples), `{ voice, close }`,
+ * `{ tap: boolean }`, `{ stop }` at the end.
  *
  * @module
  */
-import { PlayoutBuffer } from './playout.js';
+import { PlayoutMix } from './mix.js';
 
 /** Render quanta (128 samples) between two reports: about 5 ms. */
 const QUANTA_PER_REPORT = 2;
@@ -17,8 +17,7 @@ const QUANTA_PER_REPORT = 2;
 const TAP_SAMPLES = 4800;
 
 class Playout extends AudioWorkletProcessor {
-  #buffer = new PlayoutBuffer();
-  #received = 0;
+  #mix = new PlayoutMix();
   #quanta = 0;
   #stopped = false;
   /** @type {Float32Array | undefined} */
@@ -41,10 +40,7 @@ class Playout extends AudioWorkletProcessor {
       this.#tapped = 0;
       return;
     }
-    this.#received += 1;
-    if (message.frame) this.#buffer.push(message.frame, message.pace);
-    else if (message.conceal) this.#buffer.conceal(message.conceal);
-    else if (message.silence) this.#buffer.silence(message.silence);
+    this.#mix.take(message);
   }
 
   /**
@@ -54,13 +50,13 @@ class Playout extends AudioWorkletProcessor {
   process(_inputs, outputs) {
     if (this.#stopped) return false;
     const [out, ...others] = outputs[0];
-    this.#buffer.read(out);
+    this.#mix.read(out);
     for (const other of others) other.set(out);
     this.#record(out);
     this.#quanta += 1;
     if (this.#quanta % QUANTA_PER_REPORT === 0) {
-      const { length: level, underruns } = this.#buffer;
-      this.port.postMessage({ wanted: true, level, underruns, received: this.#received, time: currentTime });
+      const { voices, underruns } = this.#mix;
+      this.port.postMessage({ voices, underruns, time: currentTime });
     }
     return true;
   }

@@ -34,6 +34,28 @@ export function meanOpinionScore(lossShare, delayMs) {
   return Math.min(4.5, Math.max(1, score));
 }
 
+/** What was received when nothing was. @type {Reception} */
+export const NOTHING_RECEIVED = Object.freeze({ packets: 0, bytes: 0, lost: 0, late: 0, jitter_ms: 0, mos: 0 });
+
+/**
+ * Two flows taken together, as the gateway does it: counters add up, jitter and score are weighted by packets.
+ * @param {Reception} one
+ * @param {Reception} other
+ * @returns {Reception}
+ */
+export function mergeReceptions(one, other) {
+  const packets = one.packets + other.packets;
+  const weighted = (/** @type {number} */ a, /** @type {number} */ b) => (packets === 0 ? 0 : (a * one.packets + b * other.packets) / packets);
+  return {
+    packets,
+    bytes: one.bytes + other.bytes,
+    lost: one.lost + other.lost,
+    late: one.late + other.late,
+    jitter_ms: weighted(one.jitter_ms, other.jitter_ms),
+    mos: weighted(one.mos, other.mos),
+  };
+}
+
 /** Counts what arrives of one flow. */
 export class ReceptionMeter {
   #packets = 0;

@@ -104,6 +104,16 @@ export class Session {
     return this.#rtt;
   }
 
+  /** What the token grants, as it says itself: for what a page offers; the gateway judges. @returns {string[]} */
+  get grants() {
+    try {
+      const payload = this.#token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
+      return JSON.parse(atob(payload)).grants ?? [];
+    } catch {
+      return [];
+    }
+  }
+
   /**
    * Connects for the first time.
    * @returns {Promise<Welcome>}

@@ -16,7 +16,7 @@ export const LINE_BYTES_MAX = 64 * 1024;
 /**
  * Why a call or an attempt ended.
  * @typedef {'normal' | 'cancelled' | 'busy' | 'no-answer' | 'declined' | 'answered-elsewhere' | 'not-found' | 'unreachable'
- *   | 'forbidden' | 'own-address' | 'closed' | 'time-limit' | 'connection-lost' | 'function-failed' | 'no-route' | 'overloaded'
+ *   | 'forbidden' | 'own-address' | 'closed' | 'redirected' | 'time-limit' | 'connection-lost' | 'function-failed' | 'no-route' | 'overloaded'
  *   | 'shutdown' | 'internal-error'} Cause
  */
 
@@ -37,6 +37,8 @@ export const LINE_BYTES_MAX = 64 * 1024;
 /** @typedef {'offline' | 'available' | 'talking'} PresenceState */
 /** @typedef {{ user: string, name?: string | null, state: PresenceState }} Presence */
 
+/** @typedef {'start' | 'stop' | 'pause' | 'resume'} RecordAction */
+
 /**
  * From this client to the gateway.
  * @typedef {{ type: 'hello', version: number, token: string, client: string, resume?: ResumeSession }
@@ -44,6 +46,7 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { type: 'invite', ref: string, to: string, headers: Header[] }
  *   | { type: 'answer' | 'hangup' | 'hold' | 'resume' | 'mute' | 'unmute', call: string }
  *   | { type: 'decline', call: string, cause?: Cause }
+ *   | { type: 'record', call: string, action: RecordAction }
  *   | { type: 'dtmf', call: string, digits: string }
  *   | { type: 'report', call: string, reception: Reception }
  *   | { type: 'watch', users: string[] }
@@ -60,6 +63,11 @@ export const LINE_BYTES_MAX = 64 * 1024;
  * @typedef {{ event: 'incoming', from: string, name?: string | null, to: string }
  *   | { event: 'ringing' | 'disconnected' | 'held' | 'unheld' | 'muted' | 'unmuted' | 'peer-lost' | 'peer-back' }
  *   | { event: 'connected', peer: string, send: number, receive: number }
+ *   | { event: 'answered', send: number, receive: number }
+ *   | { event: 'hear', receive: number, who: string }
+ *   | { event: 'unhear', receive: number }
+ *   | { event: 'recorded', on: boolean }
+ *   | { event: 'redirected', to: string }
  *   | { event: 'dtmf', digits: string }
  *   | { event: 'ended', cause: Cause, reason?: string | null }} Happening
  */

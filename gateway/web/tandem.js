@@ -121,6 +121,14 @@ export class Tandem extends EventTarget {
   }
 
   /**
+   * Whether the token grants something: `call`, `answer`, `presence`, `record`. For what a page offers; the gateway judges.
+   * @param {string} grant
+   */
+  may(grant) {
+    return this.#session.grants.includes(grant);
+  }
+
+  /**
    * Calls somebody. The call is given as soon as the gateway has taken it; follow it by its events.
    * @param {string} to a user's name, or what the tenant's routing function makes of it
    * @param {{ headers?: Record<string, string> }} [options] `headers` are passed to the routing function
@@ -297,6 +305,6 @@ export class Tandem extends EventTarget {
   #voice(bytes) {
     const datagram = decodeDatagram(bytes);
     if (!datagram) return;
-    for (const call of this.calls.values()) if (call.receiveFlow === datagram.flow) return call.receive(datagram);
+    for (const call of this.calls.values()) if (call.hears(datagram.flow)) return call.receive(datagram);
   }
 }

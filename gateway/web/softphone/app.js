@@ -13,7 +13,7 @@ import { byId, face, fillKeypad, make } from './dom.js';
 import { History } from './history.js';
 import { demoToken, offerSignIn } from './sign-in.js';
 import { Tones } from './tones.js';
-import { connectionWords, presenceWords } from './words.js';
+import { connectionWords, isTalking, presenceWords } from './words.js';
 
 /** @typedef {import('../call.js').Call} Call */
 
@@ -37,8 +37,8 @@ function complain(error) {
   say(error instanceof Error ? error.message : String(error));
 }
 
-/** @param {Call} call */
-function isTalking(call) {
+/** Whether this call would speak over another. @param {Call} call */
+function isOpen(call) {
   return call.state === 'connected' && !call.isHeld;
 }
 
@@ -103,7 +103,7 @@ class Softphone {
    * @returns {Call[]} those that were put on hold
    */
   #holdOthers(except) {
-    const talking = [...this.#cards.keys()].filter((call) => call !== except && isTalking(call));
+    const talking = [...this.#cards.keys()].filter((call) => call !== except && isOpen(call));
     for (const call of talking) call.hold();
     return talking;
   }
@@ -111,7 +111,7 @@ class Softphone {
   /** Nobody took the call that these were put on hold for. @param {Call[]} held */
   #takeUp(held) {
     const call = held.find(({ state, isHeld }) => state === 'connected' && isHeld);
-    if (call && ![...this.#cards.keys()].some(isTalking)) call.resume();
+    if (call && ![...this.#cards.keys()].some(isOpen)) call.resume();
   }
 
   /** @param {Call} call */
@@ -120,11 +120,13 @@ class Softphone {
       answer: (/** @type {Call} */ one) => void this.#answer(one),
       resume: (/** @type {Call} */ one) => this.#resume(one),
       key: (/** @type {string} */ key) => tones.key(key),
+      mayRecord: this.client.may('record'),
     };
     const card = new CallCard(call, actions);
     this.#cards.set(call, card);
     byId('calls').prepend(card.element);
     call.addEventListener('change', () => this.#changed(call, card));
+    call.addEventListener('redirected', () => (dialled.value = call.redirectedTo ?? ''));
     this.#changed(call, card);
     if (call.direction === 'incoming' && document.hidden) document.title = `☎ ${call.peerName ?? call.peer}`;
   }
@@ -147,7 +149,7 @@ class Softphone {
   #ring() {
     const calls = [...this.#cards.keys()];
     const incoming = calls.some((call) => call.direction === 'incoming' && call.state === 'ringing');
-    const talking = calls.some((call) => call.state === 'connected');
+    const talking = calls.some(isTalking);
     const ringBack = calls.some((call) => call.direction === 'outgoing' && call.state === 'ringing');
     tones.play(incoming ? (talking ? 'waiting' : 'ring') : ringBack ? 'ring-back' : undefined);
     if (!incoming) document.title = 'Tandem';

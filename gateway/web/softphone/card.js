@@ -5,7 +5,7 @@
  * @module
  */
 import { face, fillKeypad, make } from './dom.js';
-import { nameOf, scoreWords, statusWords } from './words.js';
+import { isTalking, nameOf, scoreWords, statusWords } from './words.js';
 
 /** @typedef {import('../call.js').Call} Call */
 
@@ -15,6 +15,7 @@ import { nameOf, scoreWords, statusWords } from './words.js';
  * @property {(call: Call) => void} answer
  * @property {(call: Call) => void} resume
  * @property {(key: string) => void} key
+ * @property {boolean} mayRecord whether recording is offered
  */
 
 /** @typedef {{ id: string, label: string, className?: string, pressed?: boolean, press: () => void }} Button */
@@ -24,6 +25,7 @@ export class CallCard {
   element;
   #call;
   #status = make('p', { className: 'status' });
+  #recorded = make('span', { className: 'badge', 'data-state': 'recorded', role: 'status', hidden: true }, 'Recording');
   #figures = make('dl', { className: 'figures', hidden: true });
   #buttons = make('div', { className: 'buttons' });
   #keypad = make('div', { className: 'keypad', role: 'group', hidden: true, 'aria-label': 'Keypad of this call' });
@@ -31,6 +33,8 @@ export class CallCard {
   #face = make('span');
   #actions;
   #shown = '';
+  /** Whether the keypad was offered, once, when the gateway began to speak. */
+  #offeredKeys = false;
 
   /**
    * @param {Call} call
@@ -39,7 +43,7 @@ export class CallCard {
   constructor(call, actions) {
     this.#call = call;
     this.#actions = actions;
-    const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status));
+    const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status), this.#recorded);
     this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, this.#keypad, this.#buttons);
     fillKeypad(this.#keypad, (key) => {
       call.sendDigits(key);
@@ -63,11 +67,16 @@ export class CallCard {
     this.element.dataset.state = incoming ? 'incoming' : call.state;
     this.element.setAttribute('aria-label', `Call with ${name}`);
     this.tick();
+    this.#recorded.hidden = !call.isRecorded;
+    if (call.state === 'answered' && !this.#offeredKeys) {
+      this.#offeredKeys = true;
+      this.#keypad.hidden = false;
+    }
     const buttons = this.#wanted(incoming);
     const shown = buttons.map(({ id, pressed }) => `${id}${pressed}`).join();
     if (shown !== this.#shown) this.#showButtons(buttons);
     this.#shown = shown;
-    if (call.state !== 'connected') this.#figures.hidden = this.#keypad.hidden = true;
+    if (!isTalking(call)) this.#figures.hidden = this.#keypad.hidden = true;
   }
 
   /** Brings the clock up to date. */
@@ -75,7 +84,7 @@ export class CallCard {
     const words = statusWords(this.#call);
     if (this.#status.textContent !== words) this.#status.textContent = words;
     // A clock that is read out every second helps nobody.
-    this.#status.setAttribute('aria-live', this.#call.state === 'connected' ? 'off' : 'polite');
+    this.#status.setAttribute('aria-live', isTalking(this.#call) && this.#call.speaks ? 'off' : 'polite');
   }
 
   /**
@@ -93,13 +102,14 @@ export class CallCard {
       ];
     }
     if (call.state === 'ended') return [];
-    if (call.state !== 'connected') return [{ ...end, label: 'Cancel' }];
-    return [
-      { id: 'mute', label: 'Mute', pressed: call.isMuted, press: () => (call.isMuted ? call.unmute() : call.mute()) },
-      { id: 'hold', label: 'Hold', pressed: call.isHeld, press: () => (call.isHeld ? actions.resume(call) : call.hold()) },
-      { id: 'keys', label: 'Keypad', pressed: !this.#keypad.hidden, press: () => this.#toggleKeypad() },
-      end,
-    ];
+    if (!isTalking(call)) return [{ ...end, label: 'Cancel' }];
+    const keys = { id: 'keys', label: 'Keypad', pressed: !this.#keypad.hidden, press: () => this.#toggleKeypad() };
+    if (!call.speaks) return [keys, end];
+    const mute = { id: 'mute', label: 'Mute', pressed: call.isMuted, press: () => (call.isMuted ? call.unmute() : call.mute()) };
+    const hold = { id: 'hold', label: 'Hold', pressed: call.isHeld, press: () => (call.isHeld ? actions.resume(call) : call.hold()) };
+    const action = call.isRecorded ? 'stop' : 'start';
+    const record = { id: 'record', label: 'Record', pressed: call.isRecorded, press: () => call.record(action) };
+    return [mute, ...(call.state === 'connected' ? [hold] : []), keys, ...(actions.mayRecord ? [record] : []), end];
   }
 
   #toggleKeypad() {
@@ -126,7 +136,7 @@ export class CallCard {
 
   #showFigures() {
     const quality = this.#call.quality;
-    if (!quality || this.#call.state !== 'connected') return;
+    if (!quality || !isTalking(this.#call)) return;
     const { local, rttMs, bufferMs, lossShare, peer } = quality;
     const figures = [
       local.packets > 0 ? [`Sound ${local.mos.toFixed(1)}`, scoreWords(local.mos)] : ['Sound', '—'],

@@ -35,8 +35,17 @@ const TRANSPORTS = { webtransport: 'WebTransport', websocket: 'WebSocket' };
 /** @type {Record<string, string>} */
 const PRESENCE = { available: 'Available', talking: 'In a call', offline: 'Offline' };
 
+/**
+ * Whether voice flows: with somebody, or with the gateway.
+ * @param {Call} call
+ */
+export function isTalking(call) {
+  return call.state === 'connected' || call.state === 'answered';
+}
+
 /** @param {Call} call an ended one */
 export function causeWords(call) {
+  if (call.redirectedTo) return `Call ${call.redirectedTo} instead`;
   if (call.reason) return call.reason;
   if (call.direction === 'incoming' && !call.connectedAt && (call.cause === 'cancelled' || call.cause === 'no-answer')) return 'Missed';
   return CAUSES[call.cause ?? 'normal'] ?? `Ended (${call.cause})`;
@@ -55,6 +64,9 @@ export function statusWords(call) {
       return call.direction === 'incoming' ? 'is calling you' : 'Ringing…';
     case 'waiting':
       return 'One moment…';
+    case 'answered':
+      // A called party whose voice is not taken in yet has something to hear before.
+      return call.speaks ? clock(secondsOf(call)) : 'Listen…';
     default:
       return clock(secondsOf(call)) + (call.isPeerMuted ? ' · they are muted' : '');
   }

@@ -30,7 +30,8 @@ pub(super) struct Course {
     /// What is said and heard, until the call is connected for the first time.
     source: Option<Source>,
     sink: Option<Sink>,
-    voice: Option<(VoiceSender, VoiceReceiver)>,
+    speaking: Option<VoiceSender>,
+    hearing: Option<VoiceReceiver>,
     connected_at: Option<Instant>,
     hang_up_at: Option<Instant>,
     peer_heard: Option<Reception>,
@@ -65,7 +66,8 @@ impl Course {
             call: None,
             source: Some(source),
             sink: Some(sink),
-            voice: None,
+            speaking: None,
+            hearing: None,
             connected_at: None,
             hang_up_at: None,
             peer_heard: None,
@@ -99,7 +101,7 @@ impl Course {
     /// Remembers what the peer hears, and lets the encoder make up for what is lost.
     fn peer_reported(&mut self, peer: Reception) {
         self.peer_heard = Some(peer);
-        if let Some((speaking, _)) = &mut self.voice {
+        if let Some(speaking) = &mut self.speaking {
             speaking.reported(peer);
         }
     }
@@ -213,11 +215,12 @@ impl Course {
                 Line::Answered
             }
             Happening::Hear { receive, who } => {
-                self.hear(receive)?;
+                self.hear(call, receive)?;
+                self.voice_begins();
                 Line::Hear { who }
             }
             Happening::Unhear { receive } => {
-                if let Some((_, hearing)) = &mut self.voice {
+                if let Some(hearing) = &mut self.hearing {
                     hearing.unhear(receive);
                 }
                 return Ok(None);
@@ -233,7 +236,7 @@ impl Course {
             }
             Happening::Ringing => Line::Ringing,
             Happening::Disconnected => {
-                if let Some((_, hearing)) = &mut self.voice {
+                if let Some(hearing) = &mut self.hearing {
                     hearing.pause();
                 }
                 Line::Disconnected
@@ -265,37 +268,50 @@ impl Course {
 
     /// Voice flows from here, to and from the other party or the gateway: these are all the flows that there are.
     async fn connected(&mut self, call: CallId, send: FlowId, receive: FlowId) -> anyhow::Result<()> {
-        if let Some((speaking, hearing)) = &mut self.voice {
-            speaking.follow(send)?;
-            hearing.follow(receive)?;
-            return Ok(());
+        match &mut self.hearing {
+            Some(hearing) => hearing.follow(receive)?,
+            None => self.hear(call, receive)?,
+        }
+        match &self.speaking {
+            Some(speaking) => speaking.follow(send)?,
+            None => {
+                if let Some(source) = self.source.take() {
+                    let speaking = VoiceSender::start(&self.client, send, source, SenderOptions::default())?;
+                    self.speaking = Some(speaking);
+                }
+                if self.args.record_call {
+                    self.client.send(ClientMessage::Record { call, action: RecordAction::Start }).await?;
+                }
+            }
+        }
+        self.voice_begins();
+        Ok(())
+    }
+
+    /// A further voice is heard. It may be the first of all: the gateway whispers before it connects.
+    fn hear(&mut self, call: CallId, receive: FlowId) -> anyhow::Result<()> {
+        if let Some(hearing) = &mut self.hearing {
+            hearing.hear(receive)?;
+        } else if let Some(sink) = self.sink.take() {
+            self.hearing = Some(VoiceReceiver::start(&self.client, Some(call), receive, sink)?);
+        }
+        Ok(())
+    }
+
+    /// Somebody is heard, perhaps for the first time.
+    fn voice_begins(&mut self) {
+        if self.connected_at.is_some() {
+            return;
         }
         let now = Instant::now();
         self.connected_at = Some(now);
         self.hang_up_at = [self.hang_up_at, self.args.duration.map(|span| now + span)].into_iter().flatten().min();
-        if let (Some(source), Some(sink)) = (self.source.take(), self.sink.take()) {
-            let hearing = VoiceReceiver::start(&self.client, Some(call), receive, sink)?;
-            let speaking = VoiceSender::start(&self.client, send, source, SenderOptions::default())?;
-            self.voice = Some((speaking, hearing));
-        }
-        if self.args.record_call {
-            self.client.send(ClientMessage::Record { call, action: RecordAction::Start }).await?;
-        }
         if let Some(keys) = self.args.digits.take() {
             self.will_press(&keys);
         }
         if std::io::stdin().is_terminal() {
             self.typed.begin();
         }
-        Ok(())
-    }
-
-    /// A further voice is heard. The gateway may speak before anything else does: then it is the first.
-    fn hear(&mut self, receive: FlowId) -> anyhow::Result<()> {
-        if let Some((_, hearing)) = &mut self.voice {
-            hearing.hear(receive)?;
-        }
-        Ok(())
     }
 
     fn will_press(&mut self, keys: &str) {
@@ -318,7 +334,7 @@ impl Course {
         if std::mem::take(&mut self.asked) {
             return self.decide(matches!(line.trim(), "y" | "Y" | "yes")).await;
         }
-        let (Some(call), true, false) = (self.call, self.voice.is_some(), line.trim().is_empty()) else {
+        let (Some(call), true, false) = (self.call, self.hearing.is_some(), line.trim().is_empty()) else {
             return Ok(None);
         };
         let message = match Typed::parse(line) {
@@ -344,9 +360,8 @@ impl Course {
 
     /// Finishes the recording, tells the figures, ends the session.
     async fn finish(mut self) -> anyhow::Result<()> {
-        if let Some((speaking, hearing)) = self.voice.take() {
-            let sent = speaking.sent();
-            drop(speaking);
+        if let Some(hearing) = self.hearing.take() {
+            let sent = self.speaking.take().map(|speaking| speaking.sent()).unwrap_or_default();
             let talked = self.connected_at.map_or(0, |at| at.elapsed().as_millis());
             let figures = Figures {
                 transport: self.client.transport().to_string(),
