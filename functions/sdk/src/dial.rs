@@ -1,6 +1,6 @@
 //! Building a `dial` step.
 
-use crate::{Address, AfterAnswer, DialStep, DialStrategy, DialTarget};
+use crate::{Address, AfterAnswer, AudioSource, DialStep, DialStrategy, DialTarget};
 
 /// How long a dial rings unless told otherwise, milliseconds: six rings, as telephones do.
 const RING_TIMEOUT_MS: u32 = 30_000;
@@ -24,6 +24,22 @@ pub fn ring<User: Into<String>>(users: impl IntoIterator<Item = User>) -> DialSt
         confirm_key: None,
         after_answer: AfterAnswer::HangUp,
     }
+}
+
+/// A dial that rings these users one after another, in a random order: who has twice the weight is twice as likely to be next.
+///
+/// ```
+/// use tandem_function::ring_weighted;
+/// let step = ring_weighted([("senior", 3), ("junior", 1)]).for_seconds(15);
+/// assert_eq!(step.targets[0].weight, 3);
+/// ```
+pub fn ring_weighted<User: Into<String>>(users: impl IntoIterator<Item = (User, u16)>) -> DialStep {
+    let (users, weights): (Vec<User>, Vec<u16>) = users.into_iter().unzip();
+    let mut step = ring(users);
+    for (target, weight) in step.targets.iter_mut().zip(weights) {
+        target.weight = weight;
+    }
+    DialStep { strategy: DialStrategy::Weighted, ..step }
 }
 
 impl DialStep {
@@ -60,6 +76,16 @@ impl DialStep {
         Self { caller_id: Some(caller_id.into()), ..self }
     }
 
+    /// What only the callee hears before being connected.
+    pub fn whisper(self, sound: impl Into<AudioSource>) -> Self {
+        Self { whisper: Some(sound.into()), ..self }
+    }
+
+    /// The callee must press this key before being connected, while the others ring on: so that no answering machine takes the call.
+    pub fn confirmed_by(self, key: char) -> Self {
+        Self { confirm_key: Some(key), ..self }
+    }
+
     /// The plan goes on with its next step when the callee hangs up first, rather than end the call.
     pub fn then_go_on(self) -> Self {
         Self { after_answer: AfterAnswer::GoOn, ..self }
@@ -75,6 +101,14 @@ mod tests {
         let step = ring(["a", "b"]).then(["c"]).then(["d"]);
         assert_eq!(step.strategy, DialStrategy::Rounds);
         assert_eq!(step.targets.iter().map(|target| target.round).collect::<Vec<_>>(), [0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn each_user_keeps_its_weight() {
+        let step = ring_weighted([("a", 3), ("b", 1)]).whisper("hello").confirmed_by('1');
+        assert_eq!(step.strategy, DialStrategy::Weighted);
+        assert_eq!(step.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!((step.whisper, step.confirm_key), (Some("hello".into()), Some('1')));
     }
 
     #[test]

@@ -18,6 +18,30 @@
 //! tandem_function::router!(Office);
 //! ```
 //!
+//! The gateway itself speaks and listens by [`Plan::play`], [`Plan::gather`] and [`Plan::voicemail`]; what a step brought is in the event of
+//! the [`Plan::consult`] after it:
+//!
+//! ```
+//! use tandem_function::{Cause, Context, Error, Event, Plan, Router, gather, ring, voicemail};
+//!
+//! struct Menu;
+//!
+//! impl Router for Menu {
+//!     async fn route(_context: Context, event: Event) -> Result<Plan, Error> {
+//!         let Event::Consulted(consultation) = event else {
+//!             return Ok(Plan::new().gather(gather(1).asking("menu")).consult("chosen"));
+//!         };
+//!         Ok(match consultation.digits() {
+//!             Some("1") => Plan::new().dial(ring(["alice", "bob"])),
+//!             Some("2") => Plan::new().voicemail(voicemail("office")),
+//!             _ => Plan::new().play("goodbye").hangup(Cause::Normal),
+//!         })
+//!     }
+//! }
+//!
+//! tandem_function::router!(Menu);
+//! ```
+//!
 //! **Keep state in the plan.** The gateway makes a fresh instance for every question: globals, statics and thread-locals
 //! start anew each time. What a function wants to know at its next question about the same call it puts into
 //! [`Plan::with_state`], and finds again in [`Context::state`].
@@ -33,10 +57,12 @@ mod dial;
 pub mod fetch;
 mod host;
 pub mod http;
+mod outcome;
 mod plan;
 #[cfg(not(target_family = "wasm"))]
 mod surroundings;
 pub mod testing;
+mod voice;
 
 /// What wit-bindgen makes of `wit/voice.wit`. Not for direct use: the crate's root has every type.
 #[doc(hidden)]
@@ -55,6 +81,12 @@ pub mod bindings {
             "tandem:voice/types@0.1.0/consultation": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/outcome": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/dial-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/play-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/gather-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/gather-end": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/message-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/message-end": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/start-outcome": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/call-record": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/plan": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/step": [#[serde(rename_all = "kebab-case")]],
@@ -72,6 +104,7 @@ pub mod bindings {
             "tandem:voice/types@0.1.0/transfer-step": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/park-step": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/tap-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/tap-format": [#[serde(try_from = "String", into = "String")]],
             "tandem:voice/types@0.1.0/rejection": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/cause": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/transport": [#[serde(rename_all = "kebab-case")]],
@@ -91,13 +124,15 @@ pub mod bindings {
 pub use bindings::tandem::voice::types::Plan;
 pub use bindings::tandem::voice::types::{
     Address, AfterAnswer, AudioSource, CallRecord, Cause, ConferenceStep, Consultation, Context, DialOutcome, DialStep,
-    DialStrategy, DialTarget, EnqueueStep, Error, Event, GatherStep, Header, Legs, Outcome, ParkStep, Party, PlayStep,
-    RecordAction, RecordStep, Rejection, Step, TapStep, Tone, TransferKind, TransferStep, Transport, TrunkNumber,
-    Verification, VoicemailStep,
+    DialStrategy, DialTarget, EnqueueStep, Error, Event, GatherEnd, GatherOutcome, GatherStep, Header, Legs,
+    MessageEnd, MessageOutcome, Outcome, ParkStep, Party, PlayOutcome, PlayStep, RecordAction, RecordStep, Rejection,
+    StartOutcome, Step, TapFormat, TapStep, Tone, TransferKind, TransferStep, Transport, TrunkNumber, Verification,
+    VoicemailStep,
 };
 pub use clock::{LocalTime, Weekday};
-pub use dial::ring;
+pub use dial::{ring, ring_weighted};
 pub use host::{Refused, config, directory, key_value, log};
+pub use voice::{gather, play, tap, voicemail};
 
 /// A routing function. [`router!`] makes a component of a type that implements it.
 pub trait Router {

@@ -1,6 +1,9 @@
 //! Building a plan, step by step.
 
-use crate::{Cause, DialStep, Plan, Rejection, Step};
+use crate::{
+    Cause, DialStep, GatherStep, Legs, Plan, PlayStep, RecordAction, RecordStep, Rejection, Step, TapStep,
+    VoicemailStep,
+};
 
 impl Default for Plan {
     fn default() -> Self {
@@ -23,6 +26,65 @@ impl Plan {
     /// The caller hears that it rings.
     pub fn ring_back(self) -> Self {
         self.step(Step::RingBack)
+    }
+
+    /// Answers the call. Steps that need it do so by themselves.
+    pub fn answer(self) -> Self {
+        self.step(Step::Answer)
+    }
+
+    /// Plays a prompt (by name), a tone, or what [`crate::play`] makes, to the caller.
+    pub fn play(self, sound: impl Into<PlayStep>) -> Self {
+        self.step(Step::Play(sound.into()))
+    }
+
+    /// Collects digits from the caller; see [`crate::gather`].
+    pub fn gather(self, gather: GatherStep) -> Self {
+        self.step(Step::Gather(gather))
+    }
+
+    /// Lets the caller leave a message; see [`crate::voicemail`].
+    pub fn voicemail(self, voicemail: VoicemailStep) -> Self {
+        self.step(Step::Voicemail(voicemail))
+    }
+
+    /// Records both parties from here on, or from the first voice on.
+    pub fn record(self) -> Self {
+        self.record_step(RecordAction::Start, Legs::Both)
+    }
+
+    /// Records one party, from here on or from the first voice on.
+    pub fn record_only(self, legs: Legs) -> Self {
+        self.record_step(RecordAction::Start, legs)
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(self) -> Self {
+        self.record_step(RecordAction::Stop, Legs::Both)
+    }
+
+    /// Holds the recording, while a card number is spoken; it is silent there.
+    pub fn pause_recording(self) -> Self {
+        self.record_step(RecordAction::Pause, Legs::Both)
+    }
+
+    /// Goes on with a recording that was held.
+    pub fn resume_recording(self) -> Self {
+        self.record_step(RecordAction::Resume, Legs::Both)
+    }
+
+    fn record_step(self, action: RecordAction, legs: Legs) -> Self {
+        self.step(Step::Record(RecordStep { action, legs }))
+    }
+
+    /// Sends a copy of the voices elsewhere; see [`crate::tap`].
+    pub fn tap(self, tap: TapStep) -> Self {
+        self.step(Step::Tap(tap))
+    }
+
+    /// Tells the caller's side to call this address instead.
+    pub fn redirect(self, to: impl Into<String>) -> Self {
+        self.step(Step::Redirect(to.into()))
     }
 
     /// Waits; 1 ms to 60 s.

@@ -21,7 +21,8 @@ use std::task::{Poll, Waker};
 #[cfg(not(target_family = "wasm"))]
 pub use crate::surroundings::Surroundings;
 use crate::{
-    Cause, Consultation, Context, DialOutcome, Error, Event, Outcome, Party, Plan, Router, Transport, Verification,
+    Cause, Consultation, Context, DialOutcome, Error, Event, GatherEnd, GatherOutcome, MessageEnd, MessageOutcome,
+    Outcome, Party, Plan, PlayOutcome, Router, Transport, Verification,
 };
 
 /// The context of a call that has just come in, on Monday, 2 November 2026, 12:00 UTC. Change what matters to the test.
@@ -42,10 +43,35 @@ pub fn call(from: &str, to: &str) -> Context {
     }
 }
 
+/// The event of a `consult` step with this tag, after a step that brought this.
+pub fn consulted(tag: &str, outcome: Outcome) -> Event {
+    Event::Consulted(Consultation { tag: tag.into(), outcome })
+}
+
 /// The event of a `consult` step with this tag, after a dial that nobody answered for this cause.
 pub fn consulted_after_dial(tag: &str, cause: Cause) -> Event {
-    let outcome = Outcome::Dialled(DialOutcome { cause, answered_by: None, talked: 0 });
-    Event::Consulted(Consultation { tag: tag.into(), outcome })
+    consulted(tag, Outcome::Dialled(DialOutcome { cause, answered_by: None, talked: 0 }))
+}
+
+/// The event of a `consult` step with this tag, after a prompt that was played to its end.
+pub fn consulted_after_play(tag: &str) -> Event {
+    consulted(tag, Outcome::Played(PlayOutcome { finished: true, failure: None }))
+}
+
+/// The event of a `consult` step with this tag, after a caller who pressed these digits, as many as were asked for; none: after a caller who
+/// pressed no key.
+pub fn consulted_after_gather(tag: &str, digits: &str) -> Event {
+    let complete = !digits.is_empty();
+    let ended_by = if complete { GatherEnd::MaxDigits } else { GatherEnd::FirstDigitTimeout };
+    consulted(tag, Outcome::Gathered(GatherOutcome { digits: digits.into(), complete, ended_by }))
+}
+
+/// The event of a `consult` step with this tag, after a message of 5 s with this recording; without one, after a message that was too short
+/// to be kept.
+pub fn consulted_after_message(tag: &str, recording: Option<&str>) -> Event {
+    let duration = if recording.is_some() { 5_000 } else { 300 };
+    let recording = recording.map(str::to_owned);
+    consulted(tag, Outcome::LeftMessage(MessageOutcome { recording, duration, ended_by: MessageEnd::FinishKey }))
 }
 
 /// Asks the function, as the gateway does.
