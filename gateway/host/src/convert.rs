@@ -2,6 +2,7 @@
 //! neither side can change alone. Checks nothing: [`plan::Plan::accept`] does.
 
 use tandem_switch::cause::Cause;
+use tandem_switch::room::RoomCause;
 use tandem_switch::{event, plan};
 
 use crate::bindings::tandem::voice::types as wit;
@@ -94,6 +95,18 @@ fn outcome(outcome: &event::Outcome) -> wit::Outcome {
         event::Outcome::Started(started) => {
             wit::Outcome::Started(wit::StartOutcome { id: started.id.clone(), failure: started.failure.clone() })
         }
+        event::Outcome::Conferenced(stay) => wit::Outcome::Conferenced(wit::RoomOutcome {
+            room: stay.room.clone(),
+            cause: match stay.cause {
+                RoomCause::Left => wit::RoomCause::Left,
+                RoomCause::Kicked => wit::RoomCause::Kicked,
+                RoomCause::Ended => wit::RoomCause::Ended,
+                RoomCause::Locked => wit::RoomCause::Locked,
+                RoomCause::Full => wit::RoomCause::Full,
+                RoomCause::Refused => wit::RoomCause::Refused,
+            },
+            stayed: stay.stayed,
+        }),
     }
 }
 
@@ -215,8 +228,8 @@ fn address(address: wit::Address) -> plan::Address {
 }
 
 fn conference(step: wit::ConferenceStep) -> plan::ConferenceStep {
-    let wit::ConferenceStep { room, muted, moderator, starts, ends } = step;
-    plan::ConferenceStep { room, muted, moderator, starts, ends }
+    let wit::ConferenceStep { room, muted, moderator, starts, ends, waits, announced } = step;
+    plan::ConferenceStep { room, muted, moderator, starts, ends, waits, announced }
 }
 
 fn enqueue(step: wit::EnqueueStep) -> plan::EnqueueStep {

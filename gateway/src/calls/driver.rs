@@ -11,8 +11,8 @@ use tandem_host::Host;
 use tandem_switch::audio::{AudioCommand, AudioEvent, Destination};
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
-use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, TenantSettings};
-use tandem_switch::id::{CallId, FlowId, LinkId, TenantId};
+use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, RoomVoice, TenantSettings};
+use tandem_switch::id::{CallId, FlowId, LinkId, RoomId, TenantId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::record::{CallRecord, Instead};
 use tandem_switch::rollout;
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::calls::functions::{Functions, Share};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel, FindingLabel, InsteadLabel};
-use crate::calls::outside::{Directory, DirectoryQuestion, World};
+use crate::calls::outside::{About, Directory, DirectoryQuestion, World};
 use crate::calls::recorder::Recorder;
 use crate::calls::records::{self, PendingVoice};
 use crate::calls::routing::{Routing, Verdict};
@@ -257,6 +257,7 @@ impl CallDriver {
             },
             LinkEvent::Undecodable { link, error } => self.handle(Input::Undecodable { link, error }),
             LinkEvent::Lost { link } => self.handle(Input::Lost { link }),
+            LinkEvent::Speaking { room, flows } => self.handle(Input::Speaking { room, flows }),
         }
     }
 
@@ -374,8 +375,14 @@ impl CallDriver {
     }
 
     fn look_up(&self, question: DirectoryQuestion) {
-        let DirectoryQuestion { tenant, user, answer } = question;
-        let _ = answer.send(self.parts.exchange.reachable(&tenant, &user));
+        let DirectoryQuestion { tenant, about, answer } = question;
+        let exchange = &self.parts.exchange;
+        let found = match about {
+            About::Reachable(user) => exchange.reachable(&tenant, &user),
+            About::Room(name) => exchange.room_occupancy(&tenant, &name).unwrap_or(0) as usize,
+        };
+        // Whoever asked may have stopped waiting.
+        let _ = answer.send(found);
     }
 
     /// Every side effect of the product.
@@ -390,6 +397,7 @@ impl CallDriver {
                     self.parts.media.route(Route { from, flow, to, gate });
                 }
                 Output::Audio(command) => self.audio(command),
+                Output::Room { room, change } => self.room(room, change),
                 Output::Unroute { call, speaker, from, flow } => {
                     let counters = self.parts.media.unroute(from, flow);
                     self.voice.entry(call).or_default().push((speaker, counters));
@@ -402,7 +410,18 @@ impl CallDriver {
     fn listener(&self, destination: Destination) -> Option<Listener> {
         match destination {
             Destination::Link(link) => Some(Listener::Link(link)),
+            Destination::Room(room) => Some(Listener::Room(room)),
             Destination::Port(_) | Destination::Recording(..) | Destination::Tap(..) => None,
+        }
+    }
+
+    fn room(&self, room: RoomId, change: RoomVoice) {
+        let media = &self.parts.media;
+        match change {
+            RoomVoice::Open { speakers } => media.open_room(room, speakers),
+            RoomVoice::Talks { flow, talks } => media.talks(room, flow, talks),
+            RoomVoice::Hears { flow, over } => media.hears(room, flow, over.and_then(|over| self.listener(over))),
+            RoomVoice::Close => media.close_room(room),
         }
     }
 
@@ -535,6 +554,8 @@ impl CallDriver {
         self.parts.metrics.live.set(i64::try_from(calls.len()).unwrap_or(i64::MAX));
         let counts = exchange.counts();
         let sessions = counts.sessions_attached + counts.sessions_away;
+        self.parts.metrics.rooms.set(i64::try_from(counts.rooms).unwrap_or(i64::MAX));
+        self.parts.metrics.room_members.set(i64::try_from(counts.room_members).unwrap_or(i64::MAX));
         self.parts.metrics.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
         for counts in exchange.tenants() {
             let meters = self.parts.meters.of(counts.tenant);

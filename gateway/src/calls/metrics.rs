@@ -53,6 +53,10 @@ pub struct CallMetrics {
     pub live: Gauge,
     /// Sessions, those that may still be resumed included.
     pub sessions: Gauge,
+    /// Rooms and channels that somebody is in.
+    pub rooms: Gauge,
+    /// Their members.
+    pub room_members: Gauge,
     /// Questions to functions, by what they brought.
     pub consultations: Family<AnswerLabel, Counter>,
     /// How long functions took to answer.
@@ -79,6 +83,8 @@ impl CallMetrics {
             ended: Family::default(),
             live: Gauge::default(),
             sessions: Gauge::default(),
+            rooms: Gauge::default(),
+            room_members: Gauge::default(),
             consultations: Family::default(),
             // 16 µs to about 0.5 s: a fresh instance takes tens of µs, the host's deadline is a quarter of a second.
             consultation_seconds: Histogram::new(exponential_buckets(16e-6, 2.0, 16)),
@@ -93,6 +99,8 @@ impl CallMetrics {
         registry.register("ended", "Calls that ended, by cause", metrics.ended.clone());
         registry.register("live", "Calls under way", metrics.live.clone());
         registry.register("sessions", "Sessions, resumable ones included", metrics.sessions.clone());
+        registry.register("rooms", "Rooms and channels that somebody is in", metrics.rooms.clone());
+        registry.register("room_members", "Members of rooms and channels", metrics.room_members.clone());
         registry.register(
             "consultations",
             "Questions to routing functions, by what they brought",

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tandem_host::outside::{Bytes, Outside, Question, Refusal, Reply};
-use tandem_switch::id::{TenantId, UserId};
+use tandem_switch::id::{RoomName, TenantId, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::calls::budgets::Budgets;
@@ -21,15 +21,24 @@ const KEYS_MAX: usize = 1000;
 /// Most questions for the directory that wait for the call driver. It answers in microseconds; when it is full, the question is refused.
 const DIRECTORY_QUESTIONS_MAX: usize = 1024;
 
-/// How many devices of a user can be rung: a question for the call driver, which alone knows.
+/// A question for the call driver, which alone knows.
 #[derive(Debug)]
 pub struct DirectoryQuestion {
-    /// Whose user.
+    /// Of whose it is.
     pub tenant: TenantId,
-    /// Who.
-    pub user: UserId,
+    /// What it asks.
+    pub about: About,
     /// Where the answer goes.
     pub answer: oneshot::Sender<usize>,
+}
+
+/// What a question for the call driver is about.
+#[derive(Debug)]
+pub enum About {
+    /// How many devices of a user can be rung.
+    Reachable(UserId),
+    /// How many parties are in a room and a channel of this name.
+    Room(RoomName),
 }
 
 /// Asks the call driver who is reachable. Clones share it.
@@ -46,9 +55,18 @@ impl Directory {
     async fn reachable(&self, tenant: TenantId, user: &str) -> Result<usize, Refusal> {
         // What can be no user's name is nobody's.
         let Ok(user) = UserId::new(user) else { return Ok(0) };
+        self.ask(tenant, About::Reachable(user)).await
+    }
+
+    async fn room(&self, tenant: TenantId, room: &str) -> Result<usize, Refusal> {
+        let Ok(room) = RoomName::new(room) else { return Ok(0) };
+        self.ask(tenant, About::Room(room)).await
+    }
+
+    async fn ask(&self, tenant: TenantId, about: About) -> Result<usize, Refusal> {
         let (answer, answered) = oneshot::channel();
         let busy = |_| Refusal::Failed("the gateway is too busy to look".into());
-        self.0.try_send(DirectoryQuestion { tenant, user, answer }).map_err(busy)?;
+        self.0.try_send(DirectoryQuestion { tenant, about, answer }).map_err(busy)?;
         answered.await.map_err(|_| Refusal::Failed("the gateway is stopping".into()))
     }
 }
@@ -138,7 +156,10 @@ impl Surroundings {
                 Ok(Reply::Number(i64::try_from(devices).unwrap_or(i64::MAX)))
             }
             Question::QueueLength { queue } => Err(Refusal::NoSuch(format!("queue {queue:?}"))),
-            Question::RoomOccupancy { room } => Err(Refusal::NoSuch(format!("room {room:?}"))),
+            Question::RoomOccupancy { room } => {
+                let parties = self.world.directory.room(tenant.clone(), &room).await?;
+                Ok(Reply::Number(i64::try_from(parties).unwrap_or(i64::MAX)))
+            }
         }
     }
 

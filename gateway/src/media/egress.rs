@@ -7,6 +7,8 @@ use tandem_switch::audio::Destination;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::rooms::Entrance;
+
 /// Where a link's voice goes. May be used from any shard.
 #[derive(Clone, Debug)]
 pub(crate) enum Egress {
@@ -16,6 +18,8 @@ pub(crate) enum Egress {
     Websocket(mpsc::Sender<Bytes>),
     /// A port, recording or tap of the codec threads.
     Sink(Sink),
+    /// A room, where it is heard by all but its talker.
+    Room(Entrance),
     /// All of these, in this order. What becomes of a datagram is what becomes of it at the first: the party, where there is one.
     Several(Arc<[Egress]>),
 }
@@ -47,6 +51,8 @@ pub(crate) enum Departure {
     Sent,
     /// It is on its way, and an older one that was waiting is lost.
     Displaced,
+    /// It has entered a room.
+    Entered,
     /// The queue is full, or the peer takes none of this size: it is lost.
     Refused,
     /// The listener's connection is over.
@@ -85,6 +91,7 @@ impl Egress {
                 departures.for_each(drop);
                 first
             }
+            Self::Room(entrance) => entrance.send(datagram),
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::ws::WebSocket;
 use quinn::{Endpoint, ServerConfig, TokioRuntime};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tandem_switch::exchange::Gate;
-use tandem_switch::id::{FlowId, LinkId};
+use tandem_switch::id::{FlowId, LinkId, RoomId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::signal::{GoodbyeReason, ServerMessage};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,7 @@ use super::allowance::Allowance;
 use super::egress::{Egress, Sink};
 use super::link::{Directory, LinkEvent, shard_of_link};
 use super::metrics::MediaMetrics;
+use super::rooms::{Audiences, Inlets, Place, RoomCommand};
 use super::shard::{Command, Shard, ShardLoop};
 use super::{limits, steering, transport};
 
@@ -73,6 +74,8 @@ pub enum MediaError {
 pub enum Listener {
     /// Over another link.
     Link(LinkId),
+    /// By all in a room but the talker.
+    Room(RoomId),
     /// By the codec threads.
     Sink(Sink),
 }
@@ -103,6 +106,9 @@ struct Inner {
     /// Each shard's queue.
     shards: Vec<mpsc::Sender<Command>>,
     directory: Directory,
+    /// The shards' queues of packets of rooms.
+    inlets: Inlets,
+    audiences: Mutex<Audiences>,
     metrics: MediaMetrics,
     adopted: AtomicUsize,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
@@ -133,6 +139,7 @@ impl Media {
         let sockets = steering::bind_group(config.listen, count).map_err(listen_error)?;
         let local_addr = sockets[0].local_addr().map_err(listen_error)?;
         let directory = Directory::default();
+        let inlets = Inlets::new(count);
         let started = std::time::Instant::now();
         let (mut shards, mut threads) = (Vec::new(), Vec::new());
         for (index, socket) in sockets.into_iter().enumerate() {
@@ -144,7 +151,8 @@ impl Media {
                 socket,
                 make: {
                     let (events, directory, metrics) = (events.clone(), directory.clone(), metrics.clone());
-                    Box::new(move || Shard::new(index, started, links_max, events, directory, metrics))
+                    let inlets = inlets.clone();
+                    Box::new(move || Shard::new(index, started, links_max, events, directory, metrics, inlets))
                 },
             };
             let (commands, thread) = shard.start()?;
@@ -152,7 +160,10 @@ impl Media {
             threads.push(thread);
         }
         let (adopted, threads) = (AtomicUsize::new(0), Mutex::new(threads));
-        Ok(Self { inner: Arc::new(Inner { local_addr, server_config, shards, directory, metrics, adopted, threads }) })
+        let audiences = Mutex::default();
+        let inner =
+            Inner { local_addr, server_config, shards, directory, inlets, audiences, metrics, adopted, threads };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The UDP address that is listened on.
@@ -210,6 +221,7 @@ impl Media {
         let Route { from, flow, to, gate } = route;
         let egress = |listener| match listener {
             Listener::Link(link) => self.egress(link),
+            Listener::Room(room) => Some(Egress::Room(self.inner.inlets.entrance(room))),
             Listener::Sink(sink) => Some(Egress::Sink(sink)),
         };
         let mut all: Vec<Egress> = to.into_iter().filter_map(egress).collect();
@@ -239,6 +251,69 @@ impl Media {
         let (answer, reception) = oneshot::channel();
         self.command(from, Command::Unroute { from, flow, answer });
         reception
+    }
+
+    /// A room begins, in which so many talkers are heard at once.
+    pub fn open_room(&self, room: RoomId, speakers: usize) {
+        self.room_command(self.inner.inlets.owner(room), room, RoomCommand::Open { speakers });
+    }
+
+    /// Lets a flow be heard in a room, or not any more. It reaches the room by a route.
+    pub fn talks(&self, room: RoomId, flow: FlowId, talks: bool) {
+        self.room_command(self.inner.inlets.owner(room), room, RoomCommand::Talks { flow, talks });
+    }
+
+    /// Lets the member whose own voice is `flow` hear a room's other voices there; without a listener, or when its link is lost, no more.
+    pub fn hears(&self, room: RoomId, flow: FlowId, over: Option<Listener>) {
+        let owner = self.inner.inlets.owner(room);
+        let over = over.and_then(|listener| match listener {
+            Listener::Link(link) => Some((Place { shard: shard_of_link(link), link: Some(link) }, self.egress(link)?)),
+            Listener::Sink(sink) => Some((Place { shard: owner, link: None }, Egress::Sink(sink))),
+            // A room does not listen to another one.
+            Listener::Room(_) => None,
+        });
+        let moves = self.audiences(|audiences| audiences.hears(room, flow, over.as_ref().map(|(place, _)| *place)));
+        if let Some(place) = moves.from {
+            self.listener_command(place, room, flow, None);
+        }
+        if let Some((place, egress)) = over {
+            self.listener_command(place, room, flow, Some(egress));
+        }
+        if let Some(shards) = moves.shards {
+            self.room_command(owner, room, RoomCommand::Shards(shards));
+        }
+    }
+
+    /// A room is over: nothing passes it any more.
+    pub fn close_room(&self, room: RoomId) {
+        self.room_command(self.inner.inlets.owner(room), room, RoomCommand::Close);
+        for (flow, place) in self.audiences(|audiences| audiences.close(room)) {
+            self.listener_command(place, room, flow, None);
+        }
+    }
+
+    /// As with [`Media::route`]: when the command is not carried out, there must be no link that goes on hearing.
+    fn listener_command(&self, place: Place, room: RoomId, flow: FlowId, over: Option<Egress>) {
+        let done = self.room_command(place.shard, room, RoomCommand::Hears { flow, over });
+        if let Some(link) = place.link.filter(|_| !done) {
+            self.close(link, GoodbyeReason::TooSlow);
+        }
+    }
+
+    fn audiences<T>(&self, work: impl FnOnce(&mut Audiences) -> T) -> T {
+        work(&mut self.inner.audiences.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says whether the shard will carry it out.
+    fn room_command(&self, shard: usize, room: RoomId, command: RoomCommand) -> bool {
+        let Some(commands) = self.inner.shards.get(shard) else { return true };
+        let refused = commands.try_send(Command::Room { room, command });
+        let is_full = matches!(refused, Err(mpsc::error::TrySendError::Full(_)));
+        if is_full {
+            self.inner.metrics.commands_refused.inc();
+            tracing::error!(shard, room = room.0, "a shard hangs: its queue of commands is full");
+        }
+        !is_full
     }
 
     /// What was received so far on every route.

@@ -105,5 +105,14 @@ pub const LEASE_TIME: Duration = Duration::from_millis(400);
 /// How long a link whose tenant is over its budget drops packets before it asks again: a flood must not make shards fight for a cache line.
 pub const LEASE_RETRY: Duration = Duration::from_millis(5);
 
+/// Packets of rooms that wait for one shard: a quarter of a second of a hundred talkers. Full: the newest is dropped.
+pub const ROOM_HOPS_MAX: usize = 1024;
+
+/// Packets of rooms that a shard takes before its links have their turn: with a thousand listeners each is a millisecond of work.
+pub const ROOM_HOPS_AT_ONCE: usize = 16;
+
+/// How often the driver is told who speaks in a room, at most: five times a second, as fast as an eye follows.
+pub const ROOM_SPEAKERS_INTERVAL: Duration = Duration::from_millis(200);
+
 /// How often a shard's own counters are added to the process's metrics.
 pub const METRICS_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tandem_switch::event::Transport;
-use tandem_switch::id::LinkId;
+use tandem_switch::id::{FlowId, LinkId, RoomId};
 use tandem_switch::media::forward::{Discard, LinkFlows};
 use tandem_switch::signal::{ClientMessage, DecodeError, ErrorCode, GoodbyeReason, ServerMessage};
 use tokio::sync::mpsc::error::TrySendError;
@@ -20,7 +20,7 @@ use super::limits;
 use super::metrics::{ReasonLabel, TransportLabel};
 use super::shard::Shard;
 
-/// What links tell the driver. Of one link in this order: `Opened`, messages, `Lost`.
+/// What links and rooms tell the driver. Of one link in this order: `Opened`, messages, `Lost`.
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
     /// A link said `hello`; the message itself follows.
@@ -45,6 +45,13 @@ pub enum LinkEvent {
         link: LinkId,
         /// What is wrong with it.
         error: DecodeError,
+    },
+    /// Who speaks in a room has changed; of all links, not of one. At most five times a second for each room.
+    Speaking {
+        /// Which room.
+        room: RoomId,
+        /// The voices of those who speak, the loudest first.
+        flows: Vec<FlowId>,
     },
     /// The link is gone. Its flows' counters can be asked for until they are unrouted.
     Lost {

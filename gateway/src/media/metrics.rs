@@ -57,6 +57,8 @@ pub struct MediaMetrics {
     pub forwarded: Counter,
     /// Bytes of voice packets handed on, flow identifiers included.
     pub forwarded_bytes: Counter,
+    /// Voice packets that entered a room; each leaves it as many times as it has listeners.
+    pub entered_rooms: Counter,
     /// Voice packets dropped.
     pub discarded: Family<ReasonLabel, Counter>,
     /// Commands that a hanging shard could not take.
@@ -78,6 +80,7 @@ impl MediaMetrics {
         registry.register("lines_undecodable", "Lines that were no messages, by code", metrics.undecodable.clone());
         registry.register("datagrams_forwarded", "Voice packets handed on", metrics.forwarded.clone());
         registry.register("datagrams_forwarded_bytes", "Bytes handed on", metrics.forwarded_bytes.clone());
+        registry.register("datagrams_entered_rooms", "Voice packets that entered a room", metrics.entered_rooms.clone());
         registry.register("datagrams_discarded", "Voice packets dropped, by reason", metrics.discarded.clone());
         registry.register(
             "commands_refused",
@@ -103,6 +106,10 @@ pub(crate) struct PacketCounters {
     over_budget: Cell<u64>,
     egress_full: Cell<u64>,
     egress_gone: Cell<u64>,
+    entered_rooms: Cell<u64>,
+    not_selected: Cell<u64>,
+    room_gone: Cell<u64>,
+    room_queue_full: Cell<u64>,
 }
 
 fn add(counter: &Cell<u64>, count: u64) {
@@ -115,6 +122,7 @@ impl PacketCounters {
         match departure {
             Departure::Refused => return add(&self.egress_full, 1),
             Departure::Gone => return add(&self.egress_gone, 1),
+            Departure::Entered => return add(&self.entered_rooms, 1),
             Departure::Displaced => add(&self.egress_full, 1),
             Departure::Sent => {}
         }
@@ -137,10 +145,26 @@ impl PacketCounters {
         add(&self.over_budget, 1);
     }
 
+    /// Counts a room's packet whose talker is not among the loudest.
+    pub(crate) fn not_selected(&self) {
+        add(&self.not_selected, 1);
+    }
+
+    /// Counts a packet of a room that is over.
+    pub(crate) fn room_gone(&self) {
+        add(&self.room_gone, 1);
+    }
+
+    /// Counts a room's packet that another shard had no place for.
+    pub(crate) fn room_queue_full(&self) {
+        add(&self.room_queue_full, 1);
+    }
+
     /// Moves the numbers to the process's metrics.
     pub(crate) fn flush(&self, metrics: &MediaMetrics) {
         metrics.forwarded.inc_by(self.forwarded.take());
         metrics.forwarded_bytes.inc_by(self.forwarded_bytes.take());
+        metrics.entered_rooms.inc_by(self.entered_rooms.take());
         let discarded = [
             ("malformed", &self.malformed),
             ("no-such-flow", &self.no_such_flow),
@@ -148,6 +172,9 @@ impl PacketCounters {
             ("over-budget", &self.over_budget),
             ("egress-full", &self.egress_full),
             ("egress-gone", &self.egress_gone),
+            ("not-selected", &self.not_selected),
+            ("room-gone", &self.room_gone),
+            ("room-queue-full", &self.room_queue_full),
         ];
         for (reason, counter) in discarded {
             metrics.discarded.get_or_create(&ReasonLabel { reason }).inc_by(counter.take());

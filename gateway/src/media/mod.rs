@@ -15,6 +15,7 @@
 //! - `shard`: the thread, its loop and its commands;
 //! - `webtransport`, `websocket`: one link, from its handshake to its goodbye;
 //! - `link`: what both have in common;
+//! - `rooms`: from one talker to all of a room;
 //! - `steering`: which shard a packet belongs to;
 //! - [`Allowance`]: how much voice a tenant's links may send.
 
@@ -25,6 +26,7 @@ pub mod limits;
 mod lines;
 mod link;
 mod metrics;
+mod rooms;
 mod shard;
 pub mod steering;
 mod transport;

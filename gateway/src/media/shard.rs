@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::ws::WebSocket;
 use quinn::{Endpoint, Incoming, ServerConfig, VarInt};
 use tandem_switch::exchange::Gate;
-use tandem_switch::id::{FlowId, LinkId};
+use tandem_switch::id::{FlowId, LinkId, RoomId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::signal::GoodbyeReason;
 use tandem_switch::time::Instant;
@@ -25,6 +25,7 @@ use super::allowance::Allowance;
 use super::egress::Egress;
 use super::link::{Directory, LinkEvent, Traffic, link_number, within};
 use super::metrics::{MediaMetrics, PacketCounters};
+use super::rooms::{self, Inlets, RoomCommand, SharedRooms};
 use super::{limits, websocket, webtransport};
 
 /// What the driver asks of a shard. Carried out in the order of asking.
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Measure { answer: oneshot::Sender<Vec<(LinkId, FlowId, Reception)>> },
     /// Let a link draw from its tenant's allowance.
     Allow { link: LinkId, allowance: Arc<Allowance> },
+    /// Change a room.
+    Room { room: RoomId, command: RoomCommand },
     /// Serve new connections with this certificate.
     Serve { config: Box<ServerConfig> },
     /// Make a link of a WebSocket.
@@ -61,6 +64,8 @@ pub(crate) struct Shard {
     pub(crate) directory: Directory,
     pub(crate) metrics: MediaMetrics,
     pub(crate) counters: PacketCounters,
+    pub(crate) inlets: Inlets,
+    pub(crate) rooms: SharedRooms,
     places: RefCell<HashMap<LinkId, Place>>,
     links_counted: Cell<u64>,
     handshakes: Cell<usize>,
@@ -75,6 +80,7 @@ impl Shard {
         events: mpsc::Sender<LinkEvent>,
         directory: Directory,
         metrics: MediaMetrics,
+        inlets: Inlets,
     ) -> Self {
         Self {
             index,
@@ -84,6 +90,8 @@ impl Shard {
             directory,
             metrics,
             counters: PacketCounters::default(),
+            inlets,
+            rooms: SharedRooms::default(),
             places: RefCell::default(),
             links_counted: Cell::new(0),
             handshakes: Cell::new(0),
@@ -195,11 +203,13 @@ pub(crate) struct ShardLoop {
     shard: Rc<Shard>,
     endpoint: Endpoint,
     links: JoinSet<()>,
+    /// The task that carries the packets of rooms.
+    rooms: JoinSet<()>,
 }
 
 impl ShardLoop {
     pub(crate) fn new(shard: Shard, endpoint: Endpoint) -> Self {
-        Self { shard: Rc::new(shard), endpoint, links: JoinSet::new() }
+        Self { shard: Rc::new(shard), endpoint, links: JoinSet::new(), rooms: JoinSet::new() }
     }
 
     /// Runs until it is told to stop, or until nobody can tell it anything any more.
@@ -207,6 +217,7 @@ impl ShardLoop {
     /// Cancellation safety: every branch of the `select!` is a queue's `recv`, an `accept`, a `JoinSet`'s `join_next` or a tick.
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut tidying = tokio::time::interval(limits::METRICS_INTERVAL);
+        self.rooms.spawn_local(rooms::carry(Rc::clone(&self.shard)));
         loop {
             tokio::select! {
                 command = commands.recv() => match command {
@@ -229,6 +240,7 @@ impl ShardLoop {
                 let _ = answer.send(self.shard.measure());
             }
             Command::Allow { link, allowance } => self.shard.allow(link, allowance),
+            Command::Room { room, command } => self.shard.rooms.borrow_mut().obey(room, command),
             Command::Serve { config } => self.endpoint.set_server_config(Some(*config)),
             Command::Adopt { socket } => self.adopt(*socket),
             Command::Stop => {}
@@ -283,6 +295,7 @@ impl ShardLoop {
         };
         let _ = within(limits::STOP_TIMEOUT, farewell).await;
         self.links.shutdown().await;
+        self.rooms.shutdown().await;
         self.endpoint.close(VarInt::from_u32(0), b"shutdown");
         let _ = within(limits::GOODBYE_TIMEOUT, self.endpoint.wait_idle()).await;
         self.shard.counters.flush(&self.shard.metrics);

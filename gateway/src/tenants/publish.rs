@@ -158,7 +158,7 @@ impl Tenants {
         };
         let limit = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let (sessions_max, calls_max) = (limit(settings.limits.sessions), limit(settings.limits.calls));
-        Ok(Box::new(TenantSettings { users, default_plan, sessions_max, calls_max }))
+        Ok(Box::new(TenantSettings { users, default_plan, sessions_max, calls_max, ..TenantSettings::default() }))
     }
 
     /// How a tenant's calls are routed, every function that answers loaded.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{CallId, FlowId, LinkId, TenantId, UserId};
+use crate::id::{CallId, FlowId, LinkId, RoomId, TenantId, UserId};
 use crate::plan::{TapStep, Tone};
 
 /// A port; the exchange never uses its number again.
@@ -80,6 +80,8 @@ pub enum Sound {
 pub enum Destination {
     /// A party's link: the very bytes that came in.
     Link(LinkId),
+    /// A room: all who hear it, but for the talker.
+    Room(RoomId),
     /// A port that listens.
     Port(PortId),
     /// A track of a recording.

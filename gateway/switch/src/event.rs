@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
+use crate::room::RoomCause;
 use crate::time::UnixMillis;
 
 /// How a party reached the gateway.
@@ -118,6 +119,20 @@ pub enum Outcome {
     LeftMessage(MessageOutcome),
     /// What a `record` or `tap` brought.
     Started(StartOutcome),
+    /// What a `conference`, `broadcast` or `listen` brought.
+    Conferenced(RoomOutcome),
+}
+
+/// What a stay in a room or channel brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct RoomOutcome {
+    /// The room's or channel's name.
+    pub room: String,
+    /// Why it ended, or why the caller was not let in.
+    pub cause: RoomCause,
+    /// How long the caller stayed, milliseconds.
+    pub stayed: u32,
 }
 
 /// What a `play` brought.

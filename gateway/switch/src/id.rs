@@ -110,6 +110,9 @@ name!(
     /// A queue's name within a tenant.
     QueueId,
     "queue"
+    /// A room's or channel's name within a tenant.
+    RoomName,
+    "room"
 );
 
 /// A call, for its whole life and in its record: 26 lower-case characters that carry 128 random bits.
@@ -199,6 +202,10 @@ random_id!(MessageId);
 /// One transport connection to a client, as the shell numbers them. A session outlives its links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
+
+/// A room as the media shards know it; the exchange never uses its number again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(pub u64);
 
 /// A flow of RTP packets on a link: the flow identifier of RTP over QUIC (draft-ietf-avtcore-rtp-over-quic, section 5.1).
 ///

@@ -3,9 +3,10 @@
 //!
 //! - [`exchange::Exchange`]: all sessions and calls of a node, one state machine;
 //! - [`call::Call`]: one call: its plan, cursor and legs;
+//! - [`room::Room`]: a conference or a channel: who is in it, whose voice passes, what its members are told;
 //! - [`signal`]: the messages between clients and the gateway;
-//! - [`media`]: datagram and RTP headers, the forwarding table, reception statistics, the jitter buffer;
 //! - [`audio`]: what calls want of the gateway's own voice;
+//! - [`media`]: datagram and RTP headers, the forwarding table, speaker selection, reception statistics, the jitter buffer;
 //! - [`binding`]: which function answers for what was dialled; [`rollout`]: which version of it, and what is thought of each;
 //! - [`budget`]: what a tenant's functions may use;
 //! - [`queue`]: who waits for whom: a tenant's queues and the agents who serve them;
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod queue;
 pub mod record;
 pub mod rollout;
+pub mod room;
 pub mod signal;
 pub mod time;
 pub mod token;

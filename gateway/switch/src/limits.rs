@@ -171,3 +171,43 @@ pub const QUEUE_WRAP_UP_MAX: Duration = Duration::from_mins(30);
 /// How long an agent who missed or declined a call is offered none: without it a device that refuses by itself would be offered the same
 /// call again and again, without end.
 pub const AGENT_REST: Duration = Duration::from_secs(5);
+
+/// Most talkers of a room that are heard at once, whatever is configured: each is a packet to every listener every 20 ms.
+pub const ROOM_SPEAKERS_MAX: usize = 16;
+
+/// How many talkers of a room are heard at once, unless configured: more than three who speak together nobody understands.
+pub const ROOM_SPEAKERS: usize = 3;
+
+/// Most members of a room, those who wait included, unless configured. Further: not let in, with `full`.
+pub const ROOM_MEMBERS_MAX: usize = 10_000;
+
+/// Most rooms of one tenant on a node. Whoever would begin a further one is not let in, with `full`.
+pub const ROOMS_PER_TENANT_MAX: usize = 1_000;
+
+/// Most members that everybody in a room is told of by name: more than a screen shows. Of further ones it is told how many there are.
+pub const ROOM_VISIBLE_MAX: usize = 200;
+
+/// Most who wait in a room's lobby; moderators see them all. Further: not let in, with `full`.
+pub const ROOM_LOBBY_MAX: usize = 200;
+
+/// Most raised hands in a room; moderators see them all. Further: refused.
+pub const ROOM_HANDS_MAX: usize = 200;
+
+/// Most members in a room whose coming and going is announced by a tone: in a larger one it would never be quiet.
+pub const ROOM_TONES_MEMBERS_MAX: usize = 50;
+
+/// Members in one message: 64 of the longest fit [`LINE_BYTES_MAX`] twice. Further: in the next message.
+pub const ROOM_PAGE_MEMBERS: usize = 64;
+
+/// Flows of members who are gone in one message: 12 bytes each. Further: in the next message.
+pub const ROOM_PAGE_GONE: usize = 1_000;
+
+/// Longest name shown of a member, characters. The rest is cut.
+pub const ROOM_NAME_SHOWN_CHARS_MAX: usize = 64;
+
+/// How often a room tells its members what is new, at most: five times a second, as fast as an eye follows. What happens in between is told
+/// together.
+pub const ROOM_NEWS_INTERVAL_MIN: Duration = Duration::from_millis(200);
+
+/// How many messages about what is new a room makes in a second: with more than 400 members it tells less often.
+pub const ROOM_MESSAGES_PER_SECOND: u32 = 2_000;

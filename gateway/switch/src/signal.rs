@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::event::Header;
-use crate::id::{CallId, FlowId, SessionId, TenantId, UserId};
+use crate::id::{CallId, FlowId, RoomName, SessionId, TenantId, UserId};
 use crate::limits;
 use crate::media::stats::Reception;
 use crate::plan::RecordAction;
+use crate::room::{RoomAction, RoomCause, RoomKind, RoomNews};
 use crate::time::UnixMillis;
 
 /// The protocol version that `hello` and `welcome` carry.
@@ -88,6 +89,14 @@ pub enum ClientMessage {
         call: CallId,
         /// What to do.
         action: RecordAction,
+    },
+    /// Does something to the room that the call is in.
+    Room {
+        /// Which call.
+        call: CallId,
+        /// What.
+        #[serde(flatten)]
+        action: RoomAction,
     },
     /// Keys pressed.
     Dtmf {
@@ -193,6 +202,14 @@ pub enum ServerMessage {
         /// Each with its state.
         users: Vec<Presence>,
     },
+    /// What is new in the room that a call is in. Not numbered: one who resumes is told everything anew.
+    Room {
+        /// Which call.
+        call: CallId,
+        /// The news.
+        #[serde(flatten)]
+        news: Box<RoomNews>,
+    },
     /// How well the other party hears this client, and how well the gateway does; about every five seconds.
     Quality {
         /// Which call.
@@ -288,6 +305,26 @@ pub enum Happening {
     Unhear {
         /// Its flow identifier.
         receive: FlowId,
+    },
+    /// This party is in a room, or waits to be let in: it may be heard from here, and hears every member's voice under that member's flow. Who
+    /// they are is told by `room` messages.
+    Entered {
+        /// Which room.
+        room: RoomName,
+        /// What sort of a room.
+        kind: RoomKind,
+        /// Send voice under this flow identifier.
+        send: FlowId,
+    },
+    /// This party is not in the room any more, or was not let in; voice stops and the plan goes on.
+    Exited {
+        /// Which room.
+        room: RoomName,
+        /// Why.
+        cause: RoomCause,
+        /// Why, in words, where the word is not enough.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// A recording of this party's voice began (`true`) or went on, or it paused or ended (`false`).
     Recorded {

@@ -99,7 +99,7 @@ impl Call {
         match &self.state {
             State::Talking(talk) => vec![caller, talk.callee],
             State::Over => Vec::new(),
-            _ if self.spoken_to => vec![caller],
+            _ if self.spoken_to || self.is_in_room() => vec![caller],
             _ => Vec::new(),
         }
     }
@@ -193,6 +193,7 @@ impl Call {
                 let recording = messaging.recording().map(|id| Hearer::Recording(id, Track::Caller));
                 (!self.caller_muted, port.into_iter().chain(recording).collect())
             }
+            State::Conferring(_) if is_caller => (!self.caller_muted, vec![Hearer::Room]),
             _ if is_caller => (!self.caller_muted, Vec::new()),
             _ => return Hearers::default(),
         };

@@ -9,8 +9,9 @@ use crate::event::{Header, Transport};
 use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use crate::id::{CallId, SessionId, TenantId, UserId};
 use crate::media::stats::Reception;
-use crate::plan::RecordAction;
+use crate::plan::{Enter, RecordAction};
 use crate::record::CallRecord;
+use crate::room::Exit;
 use crate::signal::{ErrorCode, Happening};
 
 /// Who calls, and how they reached the gateway.
@@ -58,6 +59,10 @@ pub enum Input {
     Played(SessionId, u32, Option<String>),
     /// A party has been silent for as long as was asked.
     Silence(SessionId),
+    /// The caller is let into the room.
+    Entered,
+    /// The caller is not in the room any more, or was not let in.
+    OutOfRoom(Exit),
     /// A recording could not begin, or broke off.
     RecordingFailed(RecordingId),
     /// A tap is over; why, if it failed.
@@ -135,6 +140,10 @@ pub enum Output {
     Port(SessionId, PortDeed),
     /// Recordings and taps: pass on as it is. A tap that speaks does so through the caller's port.
     Audio(AudioCommand),
+    /// Let the caller into a room; answered with [`Input::Entered`] or [`Input::OutOfRoom`].
+    Enter(Box<Enter>),
+    /// The caller mutes (`true`) or unmutes in the room.
+    MuteInRoom(bool),
     /// A party that answered is not connected after all: its voice and its port are gone.
     Release(SessionId),
     /// Stop the voices of both parties; the callee's port is gone, the caller's stays.
@@ -177,6 +186,8 @@ pub struct Hearers {
 pub enum Hearer {
     /// Another party.
     Party(SessionId),
+    /// Everybody in the caller's room, where the room lets them be heard.
+    Room,
     /// The party's own port.
     Port,
     /// A recording.

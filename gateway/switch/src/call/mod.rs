@@ -23,6 +23,7 @@ mod dial;
 mod gateway;
 mod interface;
 mod message;
+mod room;
 mod talk;
 
 use std::collections::VecDeque;
@@ -36,6 +37,7 @@ pub use crate::call::interface::{
     Caller, Deed, Found, Gone, Hearer, Hearers, Input, Invitation, Output, PortDeed, Refusal, Side,
 };
 use crate::call::message::Messaging;
+use crate::call::room::Conferring;
 use crate::call::talk::Talk;
 use crate::cause::Cause;
 use crate::event::{Event, Outcome};
@@ -65,6 +67,8 @@ enum State {
     Messaging(Messaging),
     /// The caller talks with a tap's far end.
     Tapping(TapId),
+    /// The caller is in a room.
+    Conferring(Conferring),
     /// Nothing more happens.
     Over,
 }
@@ -159,6 +163,8 @@ impl Call {
             },
             Input::Silence(session) if session == self.invitation.caller.session => self.message_silence(now),
             Input::Silence(_) => {}
+            Input::Entered => self.entered(now),
+            Input::OutOfRoom(exit) => self.out_of_room(now, exit),
             Input::RecordingFailed(recording) => self.recording_failed(now, recording),
             Input::TapEnded(tap, failure) => self.tap_ended(now, tap, failure),
             Input::Shutdown => self.end(now, Cause::Shutdown, EndedBy::Gateway, None),
@@ -182,7 +188,7 @@ impl Call {
             State::Playing(playing) => Some((playing.deadline(), Timer::Step(call))),
             State::Gathering(gathering) => Some((gathering.deadline(), Timer::Step(call))),
             State::Messaging(messaging) => Some((messaging.deadline(), Timer::Step(call))),
-            State::Tapping(_) => Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call))),
+            State::Tapping(_) | State::Conferring(_) => Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call))),
             State::Over => None,
         }
     }
@@ -196,7 +202,7 @@ impl Call {
             State::Deciding => self.decision_overdue(now),
             State::Pausing(_) => self.advance(now),
             State::Dialling(_) => self.dialling_due(now),
-            State::Talking(_) | State::Tapping(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
+            State::Talking(_) | State::Tapping(_) | State::Conferring(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
             State::Playing(_) => self.play_overdue(now),
             State::Gathering(_) => self.gather_overdue(now),
             State::Messaging(_) => self.message_overdue(now),
@@ -224,9 +230,12 @@ impl Call {
             (Role::Talking(side), Deed::Unmute) => self.mute(side, false),
             (Role::Waiting, Deed::Mute) => self.mute_waiting(true),
             (Role::Waiting, Deed::Unmute) => self.mute_waiting(false),
+            (Role::Waiting, Deed::Report(_)) if self.spoken_to || self.is_in_room() => {}
+            (Role::Waiting, Deed::Hold | Deed::Resume | Deed::Dtmf(_)) if self.is_in_room() => {
+                return Err(wrong_state("in a room there is nobody to hold and no keys to press; `mute` or `leave`"));
+            }
             (Role::Waiting, Deed::Dtmf(digits)) if self.spoken_to => self.digits(now, &digits),
-            (Role::Waiting, Deed::Report(_)) if self.spoken_to => {}
-            (Role::Waiting, Deed::Record(action)) if self.spoken_to => self.record_deed(action)?,
+            (Role::Waiting, Deed::Record(action)) if self.spoken_to || self.is_in_room() => self.record_deed(action)?,
             (Role::Talking(_), Deed::Record(action)) => self.record_deed(action)?,
             (Role::Talking(side), Deed::Hold) => self.hold(side, true),
             (Role::Talking(side), Deed::Resume) => self.hold(side, false),
@@ -238,13 +247,6 @@ impl Call {
             }
         }
         Ok(())
-    }
-
-    fn mute_waiting(&mut self, mute: bool) {
-        self.caller_muted = mute;
-        if self.spoken_to {
-            self.outputs.push_back(Output::Gates);
-        }
     }
 
     fn record_deed(&mut self, action: RecordAction) -> Result<(), Refusal> {
@@ -304,6 +306,7 @@ impl Call {
                 }
                 Action::Play(play) => return self.play(now, play),
                 Action::Gather(gather) => return self.gather(now, gather),
+                Action::Enter(enter) => return self.enter_room(now, enter),
                 Action::Voicemail(voicemail) => return self.voicemail(now, voicemail),
                 Action::Record { action, legs } => self.record_step(action, legs),
                 Action::Tap(tap) => {
@@ -366,6 +369,7 @@ impl Call {
             | State::Gathering(_)
             | State::Messaging(_)
             | State::Tapping(_)
+            | State::Conferring(_)
             | State::Over => {}
         }
         self.since = now;
@@ -416,11 +420,12 @@ impl Call {
             State::Over => false,
             State::Talking(talk) => session == self.invitation.caller.session || session == talk.callee,
             State::Dialling(dialling) if dialling.screens(session) => true,
+            State::Conferring(_) => session == self.invitation.caller.session,
             _ => self.served && session == self.invitation.caller.session,
         }
     }
 
-    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`, `playing`, `gathering`, `messaging`, `tapping` or `over`.
+    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`, `playing`, `gathering`, `messaging`, `tapping`, `conferring` or `over`.
     pub fn state_word(&self) -> &'static str {
         match self.state {
             State::Deciding => "deciding",
@@ -431,6 +436,7 @@ impl Call {
             State::Gathering(_) => "gathering",
             State::Messaging(_) => "messaging",
             State::Tapping(_) => "tapping",
+            State::Conferring(_) => "conferring",
             State::Over => "over",
         }
     }

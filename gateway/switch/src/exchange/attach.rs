@@ -157,6 +157,7 @@ impl Exchange {
         let was_away = matches!(before, Connection::Away { .. });
         for call in self.calls_of(id) {
             self.reroute(call);
+            self.back_in_room(now, call);
             if was_away {
                 self.tell_peer(call, id, Happening::PeerBack);
             }
@@ -245,6 +246,7 @@ impl Exchange {
         self.timers.insert((until, Timer::Grace(id)));
         for call in self.calls_of(id) {
             self.reroute(call);
+            self.away_from_room(now, call);
             self.tell_peer(call, id, Happening::PeerLost);
         }
     }

@@ -12,6 +12,7 @@ use crate::signal::{ErrorCode, Happening, ServerMessage};
 use crate::time::Instant;
 use crate::token::Grant;
 
+use super::rooms::RoomKey;
 use super::voice::{Port, Voice};
 use super::{Exchange, Output, Phase, Timer};
 
@@ -29,6 +30,8 @@ pub(super) struct LiveEntry {
     pub(super) voices: BTreeMap<SessionId, Voice>,
     /// The gateway's own voice towards its parties.
     pub(super) ports: BTreeMap<SessionId, Port>,
+    /// The room that the caller is in.
+    pub(super) room: Option<RoomKey>,
     /// Every session that was ever told of it.
     told: BTreeSet<SessionId>,
 }
@@ -96,6 +99,7 @@ impl Exchange {
             stale: false,
             voices: BTreeMap::new(),
             ports: BTreeMap::new(),
+            room: None,
             told: BTreeSet::from([id]),
         };
         self.calls.insert(call, entry);
@@ -197,9 +201,11 @@ impl Exchange {
             CallOutput::Speak(session) => self.speak(id, session),
             CallOutput::Port(session, deed) => self.port_deed(id, session, deed),
             CallOutput::Audio(command) => self.audio(id, command),
-            CallOutput::Release(session) => self.release(id, session),
-            CallOutput::Disconnect => self.disconnect(id),
-            CallOutput::Silence => self.silence(id),
+            CallOutput::Enter(enter) => self.enter_room(now, id, *enter),
+            CallOutput::MuteInRoom(mute) => self.mute_in_room(now, id, mute),
+            CallOutput::Release(session) => self.release(now, id, session),
+            CallOutput::Disconnect => self.disconnect(now, id),
+            CallOutput::Silence => self.silence(now, id),
             CallOutput::Record(record) => self.outputs.push_back(Output::Record(record)),
         }
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
-use crate::id::{CallId, FlowId, LinkId, TenantId, UserId};
+use crate::id::{CallId, FlowId, LinkId, RoomId, TenantId, UserId};
 use crate::limits;
 use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
 use crate::record::{CallRecord, Instead};
 use crate::signal::{ClientMessage, DecodeError, GoodbyeReason, Hello, ServerMessage};
+use super::rooms::RoomVoice;
 use crate::token::{Identity, TokenError};
 
 /// What the exchange is told.
@@ -76,6 +77,13 @@ pub enum Input {
     },
     /// The codec threads tell of a playback, a silence, a recording or a tap.
     Audio(AudioEvent),
+    /// Who speaks in a room has changed.
+    Speaking {
+        /// Which room.
+        room: RoomId,
+        /// The voices of those who speak, the loudest first.
+        flows: Vec<FlowId>,
+    },
     /// What the gateway received so far of a routed flow.
     Measured {
         /// The talker's link.
@@ -196,6 +204,13 @@ pub enum Output {
     },
     /// Have the codec threads do something.
     Audio(AudioCommand),
+    /// Who talks and who hears in a room has changed.
+    Room {
+        /// Which room.
+        room: RoomId,
+        /// What is new.
+        change: RoomVoice,
+    },
     /// A call is over; comes after all of its `Unroute`s, once for each call.
     Record(Box<CallRecord>),
 }
@@ -237,6 +252,10 @@ pub struct TenantSettings {
     pub sessions_max: usize,
     /// Most calls on this node.
     pub calls_max: usize,
+    /// Most members of a room.
+    pub room_members_max: usize,
+    /// How many talkers of a room are heard at once.
+    pub room_speakers: usize,
 }
 
 impl Default for TenantSettings {
@@ -246,6 +265,8 @@ impl Default for TenantSettings {
             default_plan: DefaultPlan::RingDialled { ring_timeout: Duration::from_secs(30) },
             sessions_max: limits::SESSIONS_PER_TENANT_MAX,
             calls_max: limits::CALLS_PER_TENANT_MAX,
+            room_members_max: limits::ROOM_MEMBERS_MAX,
+            room_speakers: limits::ROOM_SPEAKERS,
         }
     }
 }
@@ -288,6 +309,8 @@ pub enum Timer {
     TimeLimit(CallId),
     /// A step has taken long enough: a playback, a digit, a message.
     Step(CallId),
+    /// A room's news are told.
+    Room(RoomId),
     /// A session without a link is given up.
     Grace(crate::id::SessionId),
     /// A session's token expires.

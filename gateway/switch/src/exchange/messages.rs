@@ -72,6 +72,13 @@ impl Exchange {
                 self.send_to(id, ServerMessage::Pong { data });
                 return Ok(());
             }
+            ClientMessage::Room { call, action } => {
+                about.call = Some(call);
+                if !self.sessions.get(&id).is_some_and(|session| session.calls.contains(&call)) {
+                    return Err(no_such_call());
+                }
+                return self.room_action(now, call, id, action);
+            }
             ClientMessage::Answer { call } => (call, Ok(Deed::Answer)),
             ClientMessage::Decline { call, cause } => (call, decline(cause)),
             ClientMessage::Hangup { call } => (call, Ok(Deed::Hangup)),

@@ -13,6 +13,7 @@ mod calls;
 mod interface;
 mod messages;
 mod presence;
+mod rooms;
 mod session;
 mod status;
 #[cfg(test)]
@@ -34,7 +35,9 @@ pub use self::interface::{
     Answer, Consult, ConsultFailure, DefaultPlan, Failed, Gate, Input, Output, TenantSettings, Timer,
 };
 use self::presence::Tenant;
+use self::rooms::Rooms;
 use self::session::Session;
+pub use self::rooms::{LiveRoomView, RoomVoice};
 pub use self::status::{Counts, LiveCall, TenantCounts};
 use self::voice::{Flows, Ports};
 
@@ -60,6 +63,7 @@ pub struct Exchange {
     links: BTreeMap<LinkId, SessionId>,
     calls: BTreeMap<CallId, LiveEntry>,
     flows: Flows,
+    rooms: Rooms,
     ports: Ports,
     timers: BTreeSet<(Instant, Timer)>,
     /// Users whose presence may have changed during this input.
@@ -80,6 +84,7 @@ impl Exchange {
             links: BTreeMap::new(),
             calls: BTreeMap::new(),
             flows: Flows::default(),
+            rooms: Rooms::default(),
             ports: Ports::default(),
             timers: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -104,6 +109,7 @@ impl Exchange {
                 let _ = self.call_input(now, call, crate::call::Input::Planned(consultation, answer));
             }
             Input::Audio(event) => self.audio_event(now, event),
+            Input::Speaking { room, flows } => self.speaking(now, room, flows),
             Input::Measured { from, flow, reception } => self.measured(from, flow, reception),
             Input::Drain if self.phase == Phase::Open => self.phase = Phase::Draining,
             Input::Drain => {}
@@ -134,6 +140,7 @@ impl Exchange {
                 | Timer::Ring(call)
                 | Timer::TimeLimit(call)
                 | Timer::Step(call) => self.call_due(now, call),
+                Timer::Room(room) => self.room_due(now, room),
                 Timer::Grace(session) => self.end_session(now, session, Gone::Lost, None),
                 Timer::TokenExpiry(session) => {
                     self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::TokenExpired));

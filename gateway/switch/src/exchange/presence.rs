@@ -21,6 +21,8 @@ pub(super) struct Tenant {
     pub(super) default_plan: Arc<DefaultPlan>,
     /// How many calls are live.
     pub(super) calls: usize,
+    /// How many rooms are live.
+    pub(super) rooms: usize,
     /// How many were refused because of the tenant's limit.
     pub(super) sessions_refused: u64,
     /// See [`Tenant::sessions_refused`]; calls.
@@ -79,6 +81,7 @@ impl Tenant {
     /// Whether nothing but settings is kept.
     pub(super) fn is_idle(&self) -> bool {
         self.calls == 0
+            && self.rooms == 0
             && self.sessions == 0
             && self.members.is_empty()
             && self.announced.is_empty()

@@ -16,6 +16,10 @@ pub struct Counts {
     pub sessions_away: usize,
     /// Live calls.
     pub calls: usize,
+    /// Live rooms and channels.
+    pub rooms: usize,
+    /// Their members.
+    pub room_members: usize,
 }
 
 /// How much one tenant has.
@@ -54,7 +58,13 @@ impl Exchange {
     /// How much there is; takes no time to speak of.
     pub fn counts(&self) -> Counts {
         let sessions_attached = self.links.len();
-        Counts { sessions_attached, sessions_away: self.sessions.len() - sessions_attached, calls: self.calls.len() }
+        Counts {
+            sessions_attached,
+            sessions_away: self.sessions.len() - sessions_attached,
+            calls: self.calls.len(),
+            rooms: self.rooms.len(),
+            room_members: self.rooms.members(),
+        }
     }
 
     /// How much each tenant has, in the order of their names.
@@ -108,6 +118,7 @@ impl Exchange {
             && self.calls.is_empty()
             && self.flows.is_empty()
             && self.ports.is_empty()
+            && self.rooms.is_empty()
             && self.timers.is_empty()
             && self.touched.is_empty()
             && self.outputs.is_empty()

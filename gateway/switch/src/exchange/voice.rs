@@ -112,13 +112,23 @@ impl Exchange {
     }
 
     /// A party's voice gets a flow, unless it has one.
-    fn voice(&mut self, id: CallId, party: SessionId, speaker: &UserId) -> FlowId {
+    pub(super) fn voice(&mut self, id: CallId, party: SessionId, speaker: &UserId) -> FlowId {
         let Some(entry) = self.calls.get_mut(&id) else { return FlowId(0) };
         let voice = entry.voices.entry(party).or_insert_with(|| {
             let flow = self.flows.allot(id, party);
             Voice { speaker: speaker.clone(), flow, route: None }
         });
         voice.flow
+    }
+
+    /// The flow of a party's voice, while it has one.
+    pub(super) fn flow_of(&self, id: CallId, party: SessionId) -> Option<FlowId> {
+        self.calls.get(&id)?.voices.get(&party).map(|voice| voice.flow)
+    }
+
+    /// The call and the party that a flow in use belongs to.
+    pub(super) fn party_of_flow(&self, flow: FlowId) -> Option<(CallId, SessionId)> {
+        self.flows.in_use.get(&flow).copied()
     }
 
     /// The gateway itself speaks with a party from here: it is told what it sends and receives.
@@ -214,6 +224,7 @@ impl Exchange {
         let Hearers { passes, hearers } = entry.call.heard_by(party);
         let destination = |hearer: &Hearer| match hearer {
             Hearer::Party(other) => self.sessions.get(other).and_then(Session::link).map(Destination::Link),
+            Hearer::Room => self.talks_in(id, entry.voices.get(&party)?.flow).map(Destination::Room),
             Hearer::Port => entry.ports.get(&party).map(|port| Destination::Port(port.id)),
             Hearer::Recording(recording, track) => Some(Destination::Recording(*recording, *track)),
             Hearer::Tap(tap, track) => Some(Destination::Tap(*tap, *track)),
@@ -242,17 +253,17 @@ impl Exchange {
     }
 
     /// A party's voice stops and its port closes, for good.
-    pub(super) fn release(&mut self, id: CallId, party: SessionId) {
-        self.stop_voice(id, party);
+    pub(super) fn release(&mut self, now: Instant, id: CallId, party: SessionId) {
+        self.stop_voice(now, id, party);
         self.close_port(id, party);
     }
 
     /// The voices of both parties stop. The gateway may still speak with the caller.
-    pub(super) fn disconnect(&mut self, id: CallId) {
+    pub(super) fn disconnect(&mut self, now: Instant, id: CallId) {
         let Some(entry) = self.calls.get(&id) else { return };
         let caller = entry.call.invitation().caller.session;
         for party in entry.voices.keys().copied().collect::<Vec<_>>() {
-            self.stop_voice(id, party);
+            self.stop_voice(now, id, party);
             if party != caller {
                 self.close_port(id, party);
             }
@@ -260,15 +271,16 @@ impl Exchange {
     }
 
     /// All voices stop and all ports close, for good.
-    pub(super) fn silence(&mut self, id: CallId) {
+    pub(super) fn silence(&mut self, now: Instant, id: CallId) {
         let Some(entry) = self.calls.get(&id) else { return };
         let parties = entry.voices.keys().chain(entry.ports.keys()).copied().collect::<Vec<_>>();
         for party in parties {
-            self.release(id, party);
+            self.release(now, id, party);
         }
     }
 
-    fn stop_voice(&mut self, id: CallId, party: SessionId) {
+    fn stop_voice(&mut self, now: Instant, id: CallId, party: SessionId) {
+        self.gone_from_room(now, id);
         let Some(entry) = self.calls.get_mut(&id) else { return };
         let Some(Voice { speaker, flow, route }) = entry.voices.remove(&party) else { return };
         self.flows.in_use.remove(&flow);

@@ -10,4 +10,5 @@ pub mod datagram;
 pub mod forward;
 pub mod jitter;
 pub mod rtp;
+pub mod speakers;
 pub mod stats;

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::audio::{Digit, Sound};
-use crate::id::UserId;
+use crate::id::{RoomName, UserId};
 use crate::limits;
+use crate::room::{Entry, RoomKind};
 
 use super::{
-    Accepted, Action, Address, AudioSource, Dial, DialStep, DialStrategy, Gather, GatherStep, Order, Plan, Play,
+    Accepted, Action, Address, AudioSource, ConferenceStep, Dial, DialStep, DialStrategy, Enter, Gather, GatherStep, Order, Plan, Play,
     PlayStep, RecordStep, Rejection, Step, TapStep, Voicemail, VoicemailStep,
 };
 
@@ -92,10 +93,13 @@ fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
             at_most(&tag, limits::TAG_BYTES_MAX, "the tag").map_err(out_of_bounds)?;
             Ok(Action::Consult(tag))
         }
-        Step::Conference(_)
-        | Step::Broadcast(_)
-        | Step::Listen(_)
-        | Step::Enqueue(_)
+        Step::Conference(step) => accept_conference(step).map(Action::Enter).map_err(out_of_bounds),
+        Step::Broadcast(channel) => {
+            let entry = Entry { speaks: true, moderator: true, ..Entry::default() };
+            accept_channel(&channel, entry).map(Action::Enter).map_err(out_of_bounds)
+        }
+        Step::Listen(channel) => accept_channel(&channel, Entry::default()).map(Action::Enter).map_err(out_of_bounds),
+        Step::Enqueue(_)
         | Step::Transfer(_)
         | Step::Park(_) => Err(PlanError::NotCarriedOut { index, step: name }),
     }
@@ -221,6 +225,18 @@ fn accept_tap(tap: TapStep) -> Result<TapStep, String> {
         ));
     }
     Ok(tap)
+}
+
+fn accept_conference(step: ConferenceStep) -> Result<Enter, String> {
+    let ConferenceStep { room, muted, moderator, starts, ends, waits, announced } = step;
+    let room = RoomName::new(&room).map_err(|error| error.to_string())?;
+    let entry = Entry { speaks: true, muted, moderator, starts, ends, waits, announced };
+    Ok(Enter { room, kind: RoomKind::Conference, entry })
+}
+
+fn accept_channel(channel: &str, entry: Entry) -> Result<Enter, String> {
+    let room = RoomName::new(channel).map_err(|error| error.to_string().replacen("`room`", "a channel's name", 1))?;
+    Ok(Enter { room, kind: RoomKind::Channel, entry })
 }
 
 fn within(millis: u32, min: Duration, max: Duration, what: &str) -> Result<Duration, String> {

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use self::accept::PlanError;
 use crate::audio::{Digit, Sound};
 use crate::cause::Cause;
-use crate::id::UserId;
+use crate::id::{RoomName, UserId};
+use crate::room::{Entry, RoomKind};
 
 /// What the gateway shall do with the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -130,7 +131,17 @@ contract! {
     }
     pub enum Address { User(String), Number(TrunkNumber), Sip(String), Room(String), Queue(String) }
     pub struct TrunkNumber { pub number: String, pub trunk: Option<String> }
-    pub struct ConferenceStep { pub room: String, pub muted: bool, pub moderator: bool, pub starts: bool, pub ends: bool }
+    pub struct ConferenceStep {
+        pub room: String,
+        pub muted: bool,
+        pub moderator: bool,
+        pub starts: bool,
+        pub ends: bool,
+        #[serde(default)]
+        pub waits: bool,
+        #[serde(default)]
+        pub announced: bool,
+    }
     pub struct EnqueueStep { pub queue: String, pub priority: u8, pub music: Option<AudioSource>, pub max_wait: u32 }
     pub struct VoicemailStep {
         pub mailbox: String,
@@ -194,6 +205,8 @@ pub enum Action {
     Gather(Gather),
     /// Ring somebody.
     Dial(Dial),
+    /// Let the caller into a room or channel.
+    Enter(Enter),
     /// Let the caller leave a message.
     Voicemail(Voicemail),
     /// Start, stop, pause or resume recording.
@@ -271,6 +284,17 @@ pub enum Order {
     /// One after another, drawn by weight: who has twice the weight is twice as likely to be next. Those without weight come last, in their
     /// order.
     Weighted(Vec<(u16, UserId)>),
+}
+
+/// A room or channel to enter, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enter {
+    /// Its name.
+    pub room: RoomName,
+    /// What sort of a room.
+    pub kind: RoomKind,
+    /// How the caller enters.
+    pub entry: Entry,
 }
 
 /// A dial, checked.

@@ -102,6 +102,7 @@ impl World {
             default_plan: functions::default_plan(&mut self.random, &names),
             sessions_max: if self.random.percent(20) { 4 } else { 100 },
             calls_max: if self.random.percent(20) { 3 } else { 100 },
+            ..TenantSettings::default()
         };
         self.step(Input::Tenant { tenant: tenant.clone(), settings: Box::new(settings) }, None);
         for name in &names {
@@ -164,7 +165,7 @@ impl World {
             Timer::Ring(call) => (call, &["ringing"][..]),
             Timer::TimeLimit(call) => (call, &["talking", "tapping"][..]),
             Timer::Step(call) => (call, &["playing", "gathering", "messaging"][..]),
-            Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
+            Timer::Room(_) | Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
         };
         let is_live = self.exchange.live_calls().any(|live| live.call == call && states.contains(&live.state));
         assert!(is_live, "{timer:?} is set for a call that is none of {states:?}");
@@ -234,7 +235,7 @@ impl World {
                 self.table.unroute(*from, *flow);
             }
             Output::Audio(command) => self.audio(command),
-            Output::Record(_) => {}
+            Output::Record(_) | Output::Room { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@ mod calls;
 mod gateway;
 mod histories;
 mod presence;
+mod rooms;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ struct Harness {
     records: Vec<CallRecord>,
     routes: BTreeMap<(LinkId, FlowId), (Vec<Destination>, Gate)>,
     audio: Vec<AudioCommand>,
+    rooms: Vec<RoomVoice>,
 }
 
 impl Harness {
@@ -44,6 +46,7 @@ impl Harness {
             records: Vec::new(),
             routes: BTreeMap::new(),
             audio: Vec::new(),
+            rooms: Vec::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Harness {
                     self.routes.insert((from, flow), (to, gate));
                 }
                 Output::Audio(command) => self.audio.push(command),
+                Output::Room { change, .. } => self.rooms.push(change),
                 Output::Unroute { from, flow, .. } => {
                     self.routes.remove(&(from, flow)).expect("only what is routed is unrouted");
                 }
