@@ -80,7 +80,11 @@ impl MediaMetrics {
         registry.register("lines_undecodable", "Lines that were no messages, by code", metrics.undecodable.clone());
         registry.register("datagrams_forwarded", "Voice packets handed on", metrics.forwarded.clone());
         registry.register("datagrams_forwarded_bytes", "Bytes handed on", metrics.forwarded_bytes.clone());
-        registry.register("datagrams_entered_rooms", "Voice packets that entered a room", metrics.entered_rooms.clone());
+        registry.register(
+            "datagrams_entered_rooms",
+            "Voice packets that entered a room",
+            metrics.entered_rooms.clone(),
+        );
         registry.register("datagrams_discarded", "Voice packets dropped, by reason", metrics.discarded.clone());
         registry.register(
             "commands_refused",

@@ -110,6 +110,8 @@ name!(
     /// A queue's name within a tenant.
     QueueId,
     "queue"
+);
+name!(
     /// A room's or channel's name within a tenant.
     RoomName,
     "room"

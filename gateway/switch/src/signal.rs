@@ -203,7 +203,7 @@ pub enum ServerMessage {
         users: Vec<Presence>,
     },
     /// What is new in the room that a call is in. Not numbered: one who resumes is told everything anew.
-    Room {
+    RoomNews {
         /// Which call.
         call: CallId,
         /// The news.
@@ -307,7 +307,7 @@ pub enum Happening {
         receive: FlowId,
     },
     /// This party is in a room, or waits to be let in: it may be heard from here, and hears every member's voice under that member's flow. Who
-    /// they are is told by `room` messages.
+    /// they are is told by `room-news` messages.
     Entered {
         /// Which room.
         room: RoomName,

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Header;
-use tandem_switch::id::{CallId, FlowId, SessionId, TenantId, UserId};
+use tandem_switch::id::{CallId, FlowId, RoomName, SessionId, TenantId, UserId};
 use tandem_switch::limits;
 use tandem_switch::media::stats::Reception;
+use tandem_switch::room::{RoomAction, RoomCause, RoomKind, RoomMember, RoomNews, RoomState, RoomTone, Speaker};
 use tandem_switch::signal::{
     CallEvent, ClientMessage, DecodeError, ErrorCode, GoodbyeReason, Happening, Hello, Presence, PresenceState,
     ResumeSession, Seen, ServerMessage,
@@ -84,12 +85,93 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         call().prop_map(|call| ClientMessage::Resume { call }),
         call().prop_map(|call| ClientMessage::Mute { call }),
         call().prop_map(|call| ClientMessage::Unmute { call }),
+        (call(), room_action()).prop_map(|(call, action)| ClientMessage::Room { call, action }),
         (call(), text()).prop_map(|(call, digits)| ClientMessage::Dtmf { call, digits }),
         (call(), reception()).prop_map(|(call, reception)| ClientMessage::Report { call, reception }),
         prop::collection::vec(user(), 0..5).prop_map(|users| ClientMessage::Watch { users }),
         any::<u64>().prop_map(|data| ClientMessage::Ping { data }),
         Just(ClientMessage::Bye),
     ]
+}
+
+fn flow() -> impl Strategy<Value = FlowId> {
+    any::<u32>().prop_map(FlowId)
+}
+
+fn room() -> impl Strategy<Value = RoomName> {
+    "[a-z0-9_+@-][a-z0-9._+@-]{0,63}".prop_map(|name| RoomName::new(&name).expect("a name"))
+}
+
+fn room_kind() -> impl Strategy<Value = RoomKind> {
+    prop::sample::select(&RoomKind::ALL[..])
+}
+
+fn room_cause() -> impl Strategy<Value = RoomCause> {
+    prop::sample::select(&RoomCause::ALL[..])
+}
+
+fn room_action() -> impl Strategy<Value = RoomAction> {
+    let one_or_all = || prop::option::of(flow());
+    prop_oneof![
+        prop::sample::select(vec![
+            RoomAction::Leave,
+            RoomAction::RaiseHand,
+            RoomAction::Lock,
+            RoomAction::Unlock,
+            RoomAction::Lobby,
+            RoomAction::NoLobby,
+            RoomAction::End,
+        ]),
+        one_or_all().prop_map(|member| RoomAction::LowerHand { member }),
+        one_or_all().prop_map(|member| RoomAction::Silence { member }),
+        one_or_all().prop_map(|member| RoomAction::Unsilence { member }),
+        one_or_all().prop_map(|member| RoomAction::Admit { member }),
+        flow().prop_map(|member| RoomAction::LetSpeak { member }),
+        flow().prop_map(|member| RoomAction::StopSpeaking { member }),
+        flow().prop_map(|member| RoomAction::Kick { member }),
+    ]
+}
+
+fn room_member() -> impl Strategy<Value = RoomMember> {
+    (flow(), user(), maybe_text(), any::<[bool; 7]>()).prop_map(
+        |(flow, user, name, [speaks, muted, silenced, hand, moderator, waiting, away])| RoomMember {
+            flow,
+            user,
+            name,
+            speaks,
+            muted,
+            silenced,
+            hand,
+            moderator,
+            waiting,
+            away,
+        },
+    )
+}
+
+fn room_news() -> impl Strategy<Value = RoomNews> {
+    let state = (any::<[bool; 3]>(), any::<[u32; 2]>()).prop_map(|([started, locked, lobby], [present, speakers])| {
+        RoomState { started, locked, lobby, present, speakers }
+    });
+    let speaker = (flow(), user(), maybe_text()).prop_map(|(flow, user, name)| Speaker { flow, user, name });
+    let members = prop::collection::vec(room_member(), 0..4);
+    let gone = prop::collection::vec(flow(), 0..4);
+    let lists = (members, gone, prop::option::of(prop::collection::vec(speaker, 0..4)));
+    let tone = prop::option::of(prop::sample::select(vec![RoomTone::Joined, RoomTone::Left]));
+    let you = prop::option::of(room_member());
+    (room(), room_kind(), any::<bool>(), you, lists, prop::option::of(state), tone).prop_map(
+        |(room, kind, whole, you, (members, gone, speakers), state, tone)| RoomNews {
+            room,
+            kind,
+            whole,
+            you,
+            members,
+            gone,
+            state,
+            speakers,
+            tone,
+        },
+    )
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -101,6 +183,12 @@ fn happening() -> impl Strategy<Value = Happening> {
             receive: FlowId(receive)
         }),
         text().prop_map(|digits| Happening::Dtmf { digits }),
+        (room(), room_kind(), flow()).prop_map(|(room, kind, send)| Happening::Entered { room, kind, send }),
+        (room(), room_cause(), maybe_text()).prop_map(|(room, cause, reason)| Happening::Exited {
+            room,
+            cause,
+            reason
+        }),
         (cause(), maybe_text()).prop_map(|(cause, reason)| Happening::Ended { cause, reason }),
         prop::sample::select(vec![
             Happening::Ringing,
@@ -162,6 +250,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         any::<u64>().prop_map(|data| ServerMessage::Pong { data }),
         moment().prop_map(|expires_at| ServerMessage::Renewed { expires_at }),
         error(),
+        (call(), room_news()).prop_map(|(call, news)| ServerMessage::RoomNews { call, news: Box::new(news) }),
         goodbye.prop_map(|reason| ServerMessage::Goodbye { reason }),
     ]
 }

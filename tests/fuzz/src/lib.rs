@@ -89,6 +89,7 @@ fn check_action(action: &Action) {
         Action::Reject { cause: _, reason } => {
             assert!(reason.as_ref().is_none_or(|reason| reason.len() <= limits::REASON_BYTES_MAX));
         }
+        Action::Enter(enter) => assert!(enter.room.as_str().len() <= limits::NAME_BYTES_MAX),
         Action::Consult(tag) => assert!(tag.len() <= limits::TAG_BYTES_MAX),
     }
 }

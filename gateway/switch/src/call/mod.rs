@@ -188,7 +188,9 @@ impl Call {
             State::Playing(playing) => Some((playing.deadline(), Timer::Step(call))),
             State::Gathering(gathering) => Some((gathering.deadline(), Timer::Step(call))),
             State::Messaging(messaging) => Some((messaging.deadline(), Timer::Step(call))),
-            State::Tapping(_) | State::Conferring(_) => Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call))),
+            State::Tapping(_) | State::Conferring(_) => {
+                Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call)))
+            }
             State::Over => None,
         }
     }
@@ -202,7 +204,9 @@ impl Call {
             State::Deciding => self.decision_overdue(now),
             State::Pausing(_) => self.advance(now),
             State::Dialling(_) => self.dialling_due(now),
-            State::Talking(_) | State::Tapping(_) | State::Conferring(_) => self.end(now, Cause::TimeLimit, EndedBy::Gateway, None),
+            State::Talking(_) | State::Tapping(_) | State::Conferring(_) => {
+                self.end(now, Cause::TimeLimit, EndedBy::Gateway, None)
+            }
             State::Playing(_) => self.play_overdue(now),
             State::Gathering(_) => self.gather_overdue(now),
             State::Messaging(_) => self.message_overdue(now),

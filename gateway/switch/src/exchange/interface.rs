@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::rooms::RoomVoice;
 use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
 use crate::id::{CallId, FlowId, LinkId, RoomId, TenantId, UserId};
@@ -11,7 +12,6 @@ use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
 use crate::record::{CallRecord, Instead};
 use crate::signal::{ClientMessage, DecodeError, GoodbyeReason, Hello, ServerMessage};
-use super::rooms::RoomVoice;
 use crate::token::{Identity, TokenError};
 
 /// What the exchange is told.

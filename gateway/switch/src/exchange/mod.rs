@@ -36,8 +36,8 @@ pub use self::interface::{
 };
 use self::presence::Tenant;
 use self::rooms::Rooms;
-use self::session::Session;
 pub use self::rooms::{LiveRoomView, RoomVoice};
+use self::session::Session;
 pub use self::status::{Counts, LiveCall, TenantCounts};
 use self::voice::{Flows, Ports};
 

@@ -155,7 +155,13 @@ impl Exchange {
     }
 
     /// A member does something to its room.
-    pub(super) fn room_action(&mut self, now: Instant, id: CallId, session: SessionId, action: RoomAction) -> Result<(), Refusal> {
+    pub(super) fn room_action(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        session: SessionId,
+        action: RoomAction,
+    ) -> Result<(), Refusal> {
         let entry = self.calls.get(&id).ok_or_else(no_such_call)?;
         let not_in_a_room = || Refusal { code: ErrorCode::WrongState, message: "this call is in no room".to_owned() };
         let key = entry.room.clone().ok_or_else(not_in_a_room)?;
@@ -270,7 +276,7 @@ impl Exchange {
     fn tell_members(&mut self, members: &[FlowId], news: &RoomNews) {
         for &flow in members {
             if let Some((call, session)) = self.party_of_flow(flow) {
-                self.send_to(session, ServerMessage::Room { call, news: Box::new(news.clone()) });
+                self.send_to(session, ServerMessage::RoomNews { call, news: Box::new(news.clone()) });
             }
         }
     }
@@ -297,7 +303,8 @@ impl Exchange {
 
     /// Tells the shards where a listener is, if that has changed.
     fn retarget_listener(&mut self, key: &RoomKey, flow: FlowId) {
-        let link = self.party_of_flow(flow).and_then(|(_, session)| self.sessions.get(&session)).and_then(Session::link);
+        let link =
+            self.party_of_flow(flow).and_then(|(_, session)| self.sessions.get(&session)).and_then(Session::link);
         let over = link.map(Destination::Link);
         let Some(live) = self.rooms.live.get_mut(key) else { return };
         let room = live.id;
@@ -316,7 +323,8 @@ impl Exchange {
     /// How many are in the tenant's rooms and channels of this name; `None` when there is none.
     pub fn room_occupancy(&self, tenant: &TenantId, name: &RoomName) -> Option<u32> {
         let of_kind = |kind| self.rooms.live.get(&RoomKey { tenant: tenant.clone(), kind, name: name.clone() });
-        let live: Vec<u32> = RoomKind::ALL.into_iter().filter_map(of_kind).map(|live| live.room.state().present).collect();
+        let live: Vec<u32> =
+            RoomKind::ALL.into_iter().filter_map(of_kind).map(|live| live.room.state().present).collect();
         (!live.is_empty()).then(|| live.into_iter().sum())
     }
 

@@ -8,8 +8,8 @@ use crate::limits;
 use crate::room::{Entry, RoomKind};
 
 use super::{
-    Accepted, Action, Address, AudioSource, ConferenceStep, Dial, DialStep, DialStrategy, Enter, Gather, GatherStep, Order, Plan, Play,
-    PlayStep, RecordStep, Rejection, Step, TapStep, Voicemail, VoicemailStep,
+    Accepted, Action, Address, AudioSource, ConferenceStep, Dial, DialStep, DialStrategy, Enter, Gather, GatherStep,
+    Order, Plan, Play, PlayStep, RecordStep, Rejection, Step, TapStep, Voicemail, VoicemailStep,
 };
 
 /// Why a plan is refused. Each says which step, what was wrong and what would be right.
@@ -99,9 +99,7 @@ fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
             accept_channel(&channel, entry).map(Action::Enter).map_err(out_of_bounds)
         }
         Step::Listen(channel) => accept_channel(&channel, Entry::default()).map(Action::Enter).map_err(out_of_bounds),
-        Step::Enqueue(_)
-        | Step::Transfer(_)
-        | Step::Park(_) => Err(PlanError::NotCarriedOut { index, step: name }),
+        Step::Enqueue(_) | Step::Transfer(_) | Step::Park(_) => Err(PlanError::NotCarriedOut { index, step: name }),
     }
 }
 

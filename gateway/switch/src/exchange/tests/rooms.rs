@@ -32,7 +32,7 @@ impl Harness {
     fn news(&mut self, link: u64) -> Vec<RoomNews> {
         let mut news = Vec::new();
         self.said.retain(|(to, message)| match message {
-            ServerMessage::Room { news: new, .. } if *to == LinkId(link) => {
+            ServerMessage::RoomNews { news: new, .. } if *to == LinkId(link) => {
                 news.push((**new).clone());
                 false
             }
@@ -88,10 +88,11 @@ fn a_kicked_member_is_silent_and_the_plan_goes_on() {
     harness.now = harness.now + Duration::from_secs(7);
     harness.room(1, chair, RoomAction::Kick { member: bob });
     assert!(matches!(harness.last_event(2), Happening::Exited { cause: RoomCause::Kicked, .. }));
-    assert!(harness.rooms.ends_with(&[
-        RoomVoice::Hears { flow: bob, over: None },
-        RoomVoice::Talks { flow: bob, talks: false },
-    ]));
+    assert!(
+        harness
+            .rooms
+            .ends_with(&[RoomVoice::Hears { flow: bob, over: None }, RoomVoice::Talks { flow: bob, talks: false },])
+    );
     assert!(!harness.routes.contains_key(&(LinkId(2), bob)), "nothing of his is routed");
     let stay = RoomOutcome { room: "meeting".into(), cause: RoomCause::Kicked, stayed: 7_000 };
     let outcome = |consult: &Consult| match &consult.event {
@@ -114,18 +115,21 @@ fn mute_and_a_lost_link_take_a_voice_out_and_a_resume_brings_it_back() {
     assert!(harness.heard_in_room(bob));
     harness.rooms.clear();
     harness.lose(2);
-    assert_eq!(harness.rooms, [
-        RoomVoice::Hears { flow: bob, over: None },
-        RoomVoice::Talks { flow: bob, talks: false },
-    ]);
+    assert_eq!(
+        harness.rooms,
+        [RoomVoice::Hears { flow: bob, over: None }, RoomVoice::Talks { flow: bob, talks: false },]
+    );
     harness.wait(Duration::from_secs(1));
     assert!(harness.news(1).iter().any(|news| news.members.iter().any(|member| member.flow == bob && member.away)));
     harness.rooms.clear();
     harness.resume(3, "bob", 2, Vec::new());
-    assert_eq!(harness.rooms, [
-        RoomVoice::Talks { flow: bob, talks: true },
-        RoomVoice::Hears { flow: bob, over: Some(Destination::Link(LinkId(3))) },
-    ]);
+    assert_eq!(
+        harness.rooms,
+        [
+            RoomVoice::Talks { flow: bob, talks: true },
+            RoomVoice::Hears { flow: bob, over: Some(Destination::Link(LinkId(3))) },
+        ]
+    );
     assert!(harness.heard_in_room(bob) && harness.heard_in_room(alice));
     assert!(harness.news(3).iter().any(|news| news.whole), "one who is back is told everything");
     // The link is replaced by another without being lost before.
@@ -179,7 +183,10 @@ fn in_a_channel_listeners_hear_and_are_not_heard() {
     harness.room(1, radio, RoomAction::LetSpeak { member: listener });
     assert!(harness.heard_in_room(listener));
     harness.room(2, call, RoomAction::Leave);
-    assert!(matches!(harness.events(2)[..], [.., Happening::Exited { cause: RoomCause::Left, .. }, Happening::Ended { .. }]));
+    assert!(matches!(
+        harness.events(2)[..],
+        [.., Happening::Exited { cause: RoomCause::Left, .. }, Happening::Ended { .. }]
+    ));
 }
 
 #[test]
