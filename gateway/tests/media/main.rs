@@ -5,6 +5,7 @@ mod support;
 mod certificate;
 mod endings;
 mod migration;
+mod rooms;
 mod signalling;
 mod voice;
 mod websocket;

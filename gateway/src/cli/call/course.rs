@@ -1,6 +1,6 @@
 //! The course of one call, from signing in to the last figures.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::pending;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tandem_switch::cause::Cause;
 use tandem_switch::id::{CallId, FlowId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::plan::RecordAction;
+use tandem_switch::room::{RoomNews, Speaker};
 use tandem_switch::signal::{ClientMessage, Happening, ServerMessage};
 use tokio::time::{Instant, sleep_until};
 
@@ -45,6 +46,9 @@ pub(super) struct Course {
     muted: bool,
     held: bool,
     recorded: bool,
+    /// In a room: the flow of this client's own voice, and those of the others that are heard.
+    own_flow: Option<FlowId>,
+    in_room: BTreeSet<FlowId>,
 }
 
 /// What the course waits for.
@@ -78,6 +82,8 @@ impl Course {
             muted: false,
             held: false,
             recorded: false,
+            own_flow: None,
+            in_room: BTreeSet::new(),
         };
         let identity = course.client.identity();
         course.print(&Line::SignedIn {
@@ -181,6 +187,9 @@ impl Course {
                 }
             }
             Event::Message(ServerMessage::Quality { peer: Some(peer), .. }) => self.peer_reported(peer),
+            Event::Message(ServerMessage::RoomNews { call, news }) if self.call == Some(call) => {
+                self.room_news(&news)?;
+            }
             Event::Message(ServerMessage::Error { message, .. }) => self.print(&Line::Problem { message })?,
             Event::Message(_) => {}
             Event::LinkLost => self.print(&Line::LinkLost)?,
@@ -229,6 +238,18 @@ impl Course {
                 self.recorded = on;
                 Line::Recorded { on }
             }
+            Happening::Entered { room, send, .. } => {
+                // Nobody is heard under the flow of one's own voice: whom to hear is told by `room-news`.
+                self.own_flow = Some(send);
+                self.connected(call, send, send).await?;
+                Line::Entered { room: room.to_string() }
+            }
+            Happening::Exited { room, cause, reason } => {
+                if let Some(hearing) = &mut self.hearing {
+                    hearing.pause();
+                }
+                Line::Exited { room: room.to_string(), cause: cause.as_str(), reason }
+            }
             Happening::Redirected { to } => Line::Redirected { to },
             Happening::Ended { cause, reason } => {
                 self.print(&Line::Ended { cause, reason })?;
@@ -251,6 +272,43 @@ impl Course {
         };
         self.print(&line)?;
         Ok(None)
+    }
+
+    /// Hears those who may talk in the room. Of more than can be heard at once, those who speak have the places.
+    fn room_news(&mut self, news: &RoomNews) -> anyhow::Result<()> {
+        let own = self.own_flow;
+        let Some(hearing) = &mut self.hearing else { return Ok(()) };
+        if let Some(own) = own.filter(|_| news.whole) {
+            hearing.follow(own)?;
+            self.in_room.clear();
+        }
+        let silent = news.members.iter().filter(|member| !member.speaks).map(|member| member.flow);
+        for flow in news.gone.iter().copied().chain(silent) {
+            hearing.unhear(flow);
+            self.in_room.remove(&flow);
+        }
+        let speaks = news.speakers.iter().flatten().map(|speaker| speaker.flow).collect::<BTreeSet<_>>();
+        let talkers = news.members.iter().filter(|member| member.speaks).map(|member| member.flow);
+        for flow in talkers.chain(speaks.iter().copied()).filter(|flow| Some(*flow) != own) {
+            if self.in_room.contains(&flow) {
+                continue;
+            }
+            if hearing.hear(flow).is_err() {
+                let silent = self.in_room.iter().find(|other| !speaks.contains(other)).copied();
+                let Some(silent) = silent.filter(|_| speaks.contains(&flow)) else { continue };
+                hearing.unhear(silent);
+                self.in_room.remove(&silent);
+                hearing.hear(flow)?;
+            }
+            self.in_room.insert(flow);
+        }
+        match &news.speakers {
+            Some(speakers) => {
+                let name = |speaker: &Speaker| speaker.name.clone().unwrap_or_else(|| speaker.user.to_string());
+                self.print(&Line::Speakers { speakers: speakers.iter().map(name).collect() })
+            }
+            None => Ok(()),
+        }
     }
 
     async fn ringing_here(&mut self) -> anyhow::Result<()> {
