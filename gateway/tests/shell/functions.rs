@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tandem::calls::budgets::Budgets;
 use tandem::calls::functions::{Chosen, Functions, Observation};
-use tandem::calls::outside::{Directory, DirectoryQuestion, Surroundings, World, quota};
+use tandem::calls::outside::{About, Directory, DirectoryQuestion, Surroundings, World, quota};
 use tandem::calls::recorder::Recorder;
 use tandem::calls::routing::{Deployed, Finding, Routing, Version, Watched};
 use tandem::calls::safety_net::{Answered, Question, SafetyNet};
@@ -320,16 +320,25 @@ async fn requests_are_held_to_the_manifest_and_the_budget() {
 }
 
 #[tokio::test]
-async fn who_is_reachable_is_asked_of_the_driver() {
+async fn who_is_reachable_and_who_is_in_a_room_is_asked_of_the_driver() {
     let data = tempfile::tempdir().unwrap();
     let (outside, mut questions) = surroundings(data.path(), &Limits::default(), Manifest::default());
     let driver = async {
-        let DirectoryQuestion { tenant, user, answer } = questions.recv().await.unwrap();
-        assert_eq!((tenant, user.as_str()), (acme(), "bob"));
+        let DirectoryQuestion { tenant, about, answer } = questions.recv().await.unwrap();
+        assert!(matches!(about, About::Reachable(user) if user.as_str() == "bob"));
+        assert_eq!(tenant, acme());
         answer.send(2).unwrap();
+        let DirectoryQuestion { about, answer, .. } = questions.recv().await.unwrap();
+        assert!(matches!(about, About::Room(room) if room.as_str() == "all-hands"));
+        answer.send(31).unwrap();
     };
-    let (reply, ()) = tokio::join!(outside.ask(Ask::Reachable { user: "bob".into() }), driver);
-    assert_eq!(reply, Reply::Number(2));
+    let ask = async {
+        let reachable = outside.ask(Ask::Reachable { user: "bob".into() }).await;
+        (reachable, outside.ask(Ask::RoomOccupancy { room: "all-hands".into() }).await)
+    };
+    let (replies, ()) = tokio::join!(ask, driver);
+    assert_eq!(replies, (Reply::Number(2), Reply::Number(31)));
+    assert_eq!(outside.ask(Ask::RoomOccupancy { room: "No Name".into() }).await, Reply::Number(0));
     drop(questions);
     assert!(matches!(outside.ask(Ask::Reachable { user: "bob".into() }).await, Reply::Refused(Refusal::Failed(_))));
 }
