@@ -5,6 +5,7 @@
  * @module
  */
 import { VoiceReceiver } from './receiver.js';
+import { Room } from './room.js';
 import { VoiceSender } from './voice.js';
 
 /** @typedef {import('./signal.js').Cause} Cause */
@@ -18,7 +19,7 @@ const QUALITY_MS = 1000;
 /**
  * - `calling`: the gateway is asked, or nothing rings yet
  * - `ringing`: somebody is rung (outgoing), or this side rings (incoming)
- * - `answered`: the gateway itself speaks: prompts are heard, keys are taken
+ * - `answered`: the gateway itself speaks: prompts are heard, keys are taken; or the call is in a room
  * - `connected`: talking
  * - `waiting`: a conversation of this call is over and the plan goes on
  * - `ended`
@@ -54,7 +55,9 @@ const QUALITY_MS = 1000;
  *
  * Events, each a `CustomEvent` whose `detail` is given here: `ringing`, `answered` (the gateway speaks), `connected` ({ peer }),
  * `disconnected`, `hear` ({ receive, who }) and `unhear` ({ receive }) of a further voice beside the first, `held`, `unheld`, `muted`,
- * `unmuted` (what the other party does), `dtmf` ({ digits }), `recorded` ({ on }), `redirected` ({ to }), `peer-lost`, `peer-back`,
+ * `unmuted` (what the other party does), `dtmf` ({ digits }), `recorded` ({ on }), `redirected` ({ to }), `entered` ({ room, kind }),
+ * `room` ({@link Room}, whenever it changes), `exited` ({ room, cause, reason }), `offered` ({ queue, waited_ms }), `queued` ({ queue,
+ * position, estimate_ms }), `parked` ({ slot }), `parked-in` ({ slot }) of a call that this side parked, `peer-lost`, `peer-back`,
  * `quality` ({@link Quality}), `ended` ({ cause, reason }), and `change` after each of them and after this side's own `hold`, `mute` and so
  * on.
  */
@@ -85,6 +88,14 @@ export class Call extends EventTarget {
   isRecorded = false;
   /** Whom to call instead, when the gateway said so. @type {string | undefined} */
   redirectedTo;
+  /** The room that the call is in. @type {Room | undefined} */
+  room;
+  /** The queue that offers this call. @type {string | undefined} */
+  offeredBy;
+  /** Where this caller waits. @type {{ queue: string, position: number, estimate_ms?: number | null } | undefined} */
+  queued;
+  /** Where the call is parked, by either side. @type {string | undefined} */
+  parkedIn;
   startedAt = new Date();
   /** @type {Date | undefined} */
   connectedAt;
@@ -101,6 +112,8 @@ export class Call extends EventTarget {
   #sends = -1;
   /** The flow identifiers of what is heard. @type {ReadonlySet<number>} */
   #hears = new Set();
+  /** Those of them that are members of the room. @type {ReadonlySet<number>} */
+  #inRoom = new Set();
   /** @type {VoiceSender | undefined} */
   #sender;
   /** @type {VoiceReceiver | undefined} */
@@ -221,6 +234,31 @@ export class Call extends EventTarget {
   }
 
   /**
+   * Does something to the room that this call is in. Most actions are for moderators; the gateway judges.
+   * @param {import('./signal.js').RoomAction} action
+   * @param {import('./signal.js').RoomMember} [member]
+   */
+  inRoom(action, member) {
+    this.#host.send({ type: 'room', call: this.id, action, ...(member ? { member: member.flow } : {}) });
+  }
+
+  /**
+   * Hands the other party over to another user, and leaves.
+   * @param {string} to
+   */
+  transfer(to) {
+    this.#host.send({ type: 'transfer', call: this.id, to });
+  }
+
+  /**
+   * Parks the other party, and leaves; `parked-in` tells the slot.
+   * @param {string} [slot] without it wherever there is room
+   */
+  park(slot) {
+    this.#host.send({ type: 'park', call: this.id, ...(slot ? { slot } : {}) });
+  }
+
+  /**
    * Records what this call plays, just before the loudspeaker: the sound that the person hears. May be started before anything is heard.
    */
   recordPlayout() {
@@ -296,6 +334,23 @@ export class Call extends EventTarget {
       case 'disconnected':
         this.state = 'waiting';
         return this.#voices(-1, new Set());
+      case 'entered':
+        this.room = new Room(what.room, what.kind, what.send);
+        this.#inRoom = new Set();
+        return this.#speaks({ event: 'answered', send: what.send });
+      case 'exited':
+        this.room = undefined;
+        this.state = 'waiting';
+        return this.#voices(-1, new Set());
+      case 'offered':
+        this.offeredBy = what.queue;
+        return;
+      case 'queued':
+        this.queued = what;
+        return;
+      case 'parked':
+        this.parkedIn = what.slot;
+        return;
       case 'recorded':
         this.isRecorded = what.on;
         return;
@@ -319,12 +374,39 @@ export class Call extends EventTarget {
     }
   }
 
-  /** @param {{ event: 'connected' | 'answered', send: number, receive: number }} what */
+  /** @param {{ event: 'connected' | 'answered', send: number, receive?: number }} what */
   #speaks({ event, send, receive }) {
     this.state = event;
     this.connectedAt ??= new Date();
     this.isPeerHolding = this.isPeerMuted = this.isPeerLost = this.isHeld = false;
-    this.#voices(send, new Set([receive]));
+    if (event === 'connected') this.queued = this.parkedIn = undefined;
+    this.#voices(send, new Set(receive === undefined ? [] : [receive]));
+  }
+
+  /**
+   * The gateway told what is new in the room. For the client.
+   * @param {import('./signal.js').RoomNews} news
+   */
+  roomNews(news) {
+    if (!this.room) return;
+    this.room.apply(news);
+    if (news.you) this.isMuted = news.you.muted ?? false;
+    // What the gateway itself says in the room stays heard beside the members.
+    const others = [...this.#hears].filter((flow) => !this.#inRoom.has(flow));
+    this.#inRoom = this.room.flows;
+    this.#voices(this.#sends, new Set([...others, ...this.#inRoom]));
+    this.#tell('room', this.room);
+    this.#tell('change');
+  }
+
+  /**
+   * This side parked the call. For the client.
+   * @param {string} slot
+   */
+  wasParked(slot) {
+    this.parkedIn = slot;
+    this.#tell('parked-in', { slot });
+    this.#tell('change');
   }
 
   /**

@@ -104,6 +104,11 @@ export class Session {
     return this.#rtt;
   }
 
+  /** The token in use: what fetches the user's own over HTTPS shows it. */
+  get token() {
+    return this.#token;
+  }
+
   /** What the token grants, as it says itself: for what a page offers; the gateway judges. @returns {string[]} */
   get grants() {
     try {

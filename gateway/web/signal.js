@@ -40,6 +40,40 @@ export const LINE_BYTES_MAX = 64 * 1024;
 /** @typedef {'start' | 'stop' | 'pause' | 'resume'} RecordAction */
 
 /**
+ * Who is in a room, as others are shown. What is missing is false.
+ * @typedef {{ flow: number, user: string, name?: string | null, speaks?: boolean, muted?: boolean, silenced?: boolean, hand?: boolean,
+ *   moderator?: boolean, waiting?: boolean, away?: boolean }} RoomMember
+ */
+/** @typedef {{ flow: number, user: string, name?: string | null }} RoomSpeaker */
+/** @typedef {{ started: boolean, locked: boolean, lobby: boolean, present: number, speakers: number }} RoomState */
+/** @typedef {'conference' | 'channel'} RoomKind */
+/** @typedef {'left' | 'kicked' | 'ended' | 'locked' | 'full' | 'refused'} RoomCause */
+/**
+ * What is new in a room; what is missing has not changed.
+ * @typedef {{ room: string, kind: RoomKind, whole?: boolean, you?: RoomMember, members?: RoomMember[], gone?: number[], state?: RoomState,
+ *   speakers?: RoomSpeaker[], tone?: 'joined' | 'left' }} RoomNews
+ */
+/**
+ * What a member may do; those with `member` name whom, and most of them are for moderators.
+ * @typedef {'leave' | 'raise-hand' | 'lower-hand' | 'silence' | 'unsilence' | 'let-speak' | 'stop-speaking' | 'kick' | 'admit' | 'lock'
+ *   | 'unlock' | 'lobby' | 'no-lobby' | 'end'} RoomAction
+ */
+
+/**
+ * A voice message, as its owner sees it.
+ * @typedef {{ id: string, from: string, to: string, received_at: number, duration_ms: number, heard: boolean,
+ *   bookmarks: Array<{ at_ms: number, label: string }>, shared_from?: string | null }} VoiceMessage
+ */
+
+/**
+ * What is asked of a mailbox.
+ * @typedef {{ action: 'list', cursor?: string } | { action: 'mark', message: string, heard: boolean }
+ *   | { action: 'share', message: string, with: string } | { action: 'delete', message: string }} MailboxRequest
+ */
+
+/** @typedef {'logged-off' | 'available' | 'occupied' | 'offered' | 'talking' | 'wrap-up' | 'resting' | 'paused' | 'set-aside'} AgentState */
+
+/**
  * From this client to the gateway.
  * @typedef {{ type: 'hello', version: number, token: string, client: string, resume?: ResumeSession }
  *   | { type: 'renew', token: string }
@@ -47,6 +81,12 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { type: 'answer' | 'hangup' | 'hold' | 'resume' | 'mute' | 'unmute', call: string }
  *   | { type: 'decline', call: string, cause?: Cause }
  *   | { type: 'record', call: string, action: RecordAction }
+ *   | { type: 'room', call: string, action: RoomAction, member?: number }
+ *   | { type: 'transfer', call: string, to: string }
+ *   | { type: 'park', call: string, slot?: string }
+ *   | { type: 'pickup', slot: string }
+ *   | { type: 'agent', action: 'log-on' | 'log-off' | 'pause' | 'resume', queue?: string }
+ *   | ({ type: 'mailbox', ref: string, mailbox?: string } & MailboxRequest)
  *   | { type: 'dtmf', call: string, digits: string }
  *   | { type: 'report', call: string, reception: Reception }
  *   | { type: 'watch', users: string[] }
@@ -54,7 +94,7 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { type: 'bye' }} ClientMessage
  */
 
-/** @typedef {'bad-message' | 'too-long' | 'wrong-state' | 'no-such-call' | 'bad-token' | 'not-granted' | 'bad-version' | 'overloaded'
+/** @typedef {'bad-message' | 'too-long' | 'wrong-state' | 'no-such-call' | 'no-such-message' | 'bad-token' | 'not-granted' | 'bad-version' | 'overloaded'
  *   | 'too-many-messages' | 'shutting-down'} ErrorCode */
 /** @typedef {'bye' | 'token-expired' | 'replaced' | 'not-welcome' | 'protocol-violation' | 'too-slow' | 'shutdown'} GoodbyeReason */
 
@@ -66,6 +106,11 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { event: 'answered', send: number, receive: number }
  *   | { event: 'hear', receive: number, who: string }
  *   | { event: 'unhear', receive: number }
+ *   | { event: 'entered', room: string, kind: RoomKind, send: number }
+ *   | { event: 'exited', room: string, cause: RoomCause, reason?: string | null }
+ *   | { event: 'offered', queue: string, waited_ms: number }
+ *   | { event: 'queued', queue: string, position: number, estimate_ms?: number | null }
+ *   | { event: 'parked', slot: string }
  *   | { event: 'recorded', on: boolean }
  *   | { event: 'redirected', to: string }
  *   | { event: 'dtmf', digits: string }
@@ -83,6 +128,13 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { type: 'calling', ref: string, call: string }
  *   | { type: 'presence', users: Presence[] }
  *   | { type: 'quality', call: string, uplink?: Reception | null, peer?: Reception | null }
+ *   | ({ type: 'room-news', call: string } & RoomNews)
+ *   | { type: 'messages', ref: string, mailbox: string, messages: VoiceMessage[], next?: string | null }
+ *   | { type: 'message', ref: string, mailbox: string, message: VoiceMessage }
+ *   | { type: 'message-deleted', ref: string }
+ *   | { type: 'waiting', waiting: number, messages: number }
+ *   | { type: 'agent-state', state: AgentState, queues: string[] }
+ *   | { type: 'parked-in', call: string, slot: string }
  *   | { type: 'pong', data: number }
  *   | { type: 'renewed', expires_at: number }
  *   | { type: 'goodbye', reason: GoodbyeReason }} ServerMessage

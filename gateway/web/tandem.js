@@ -16,6 +16,7 @@
 import { Call } from './call.js';
 import { AudioDevices } from './devices.js';
 import { TandemError, checkSupport } from './errors.js';
+import { Mailbox } from './mailbox.js';
 import { decodeDatagram } from './rtp.js';
 import { Session } from './session.js';
 
@@ -37,7 +38,8 @@ const ENDED_MAX = 256;
  * A client of a gateway.
  *
  * Events, each a `CustomEvent`: `state` ({@link import('./session.js').State}), `incoming` ({@link Call}), `presence` (a Map of user to
- * {@link import('./signal.js').Presence}), `error` ({@link TandemError}).
+ * {@link import('./signal.js').Presence}), `waiting` ({ waiting, messages }: voice messages nobody has heard yet, and all), `agent`
+ * ({ state, queues }), `error` ({@link TandemError}).
  */
 export class Tandem extends EventTarget {
   /** The signed-in user. */
@@ -48,6 +50,10 @@ export class Tandem extends EventTarget {
   calls = new Map();
   /** Who is reachable, of those that are watched. @type {Map<string, import('./signal.js').Presence>} */
   presence = new Map();
+  /** The user's voice messages. */
+  mailbox;
+  /** What this user does as an agent of queues. @type {{ state: import('./signal.js').AgentState, queues: string[] }} */
+  agent = { state: 'logged-off', queues: [] };
   #session;
   #devices;
   /** Invitations without an answer. @type {Map<string, { to: string, resolve: (call: Call) => void, reject: (error: Error) => void }>} */
@@ -95,6 +101,11 @@ export class Tandem extends EventTarget {
       error: (error) => this.#tell('error', error),
     });
     const session = this.#session;
+    this.mailbox = new Mailbox({
+      send: (message) => (this.#insistOnConnection(), session.send(message)),
+      token: () => session.token,
+      gateway: new URL(gateway),
+    });
     this.#host = {
       send: (message) => session.send(message),
       sendIfConnected: (message) => session.sendIfConnected(message),
@@ -170,6 +181,26 @@ export class Tandem extends EventTarget {
     this.#session.sendIfConnected({ type: 'watch', users });
   }
 
+  /**
+   * Serves a queue, or not any more; `agent` events say how that stands.
+   * @param {'log-on' | 'log-off' | 'pause' | 'resume'} action
+   * @param {string} [queue] for `log-on`, and for `log-off` of one alone
+   */
+  serve(action, queue) {
+    this.#insistOnConnection();
+    this.#session.send({ type: 'agent', action, ...(queue ? { queue } : {}) });
+  }
+
+  /**
+   * Takes a parked call: it comes as an `incoming` one, and is connected at once.
+   * @param {string} slot
+   */
+  async pickUp(slot) {
+    await Promise.all([this.#devices.openMicrophone(), this.#devices.context()]);
+    this.#insistOnConnection();
+    this.#session.send({ type: 'pickup', slot });
+  }
+
   /** Signs out: ends all calls and lets go of microphone and loudspeaker. Resolves when the gateway has been sent word of it. */
   async close() {
     const told = this.#session.close();
@@ -195,6 +226,7 @@ export class Tandem extends EventTarget {
     this.user = user;
     this.tenant = tenant;
     this.#rejectInvitations();
+    this.mailbox.lost();
     const users = this.#watched;
     // Once the session counts as connected, in this same turn.
     if (users) queueMicrotask(() => this.#session.sendIfConnected({ type: 'watch', users }));
@@ -211,6 +243,8 @@ export class Tandem extends EventTarget {
 
   #forgotten() {
     this.#rejectInvitations();
+    this.mailbox.lost();
+    this.agent = { state: 'logged-off', queues: [] };
     this.#seen.clear();
     if (this.presence.size > 0) {
       this.presence.clear();
@@ -235,6 +269,20 @@ export class Tandem extends EventTarget {
         return this.#tell('presence', this.presence);
       case 'quality':
         return this.calls.get(message.call)?.heardAs(message.uplink ?? null, message.peer ?? null);
+      case 'room-news':
+        return this.calls.get(message.call)?.roomNews(message);
+      case 'parked-in':
+        return this.calls.get(message.call)?.wasParked(message.slot);
+      case 'messages':
+      case 'message':
+      case 'message-deleted':
+        return this.mailbox.answered(message);
+      case 'waiting':
+        this.mailbox.waiting = { waiting: message.waiting, messages: message.messages };
+        return this.#tell('waiting', this.mailbox.waiting);
+      case 'agent-state':
+        this.agent = { state: message.state, queues: message.queues };
+        return this.#tell('agent', this.agent);
       case 'error':
         return this.#error(message);
     }
@@ -294,6 +342,7 @@ export class Tandem extends EventTarget {
     // A message crossed the call's end on its way.
     if (call && !this.calls.has(call)) return;
     const error = new TandemError(code, message);
+    if (ref && this.mailbox.refused(ref, error)) return;
     const invitation = ref ? this.#invitations.get(ref) : undefined;
     if (!invitation) return this.#tell('error', error);
     this.#invitations.delete(/** @type {string} */ (ref));

@@ -9,10 +9,12 @@
  */
 import { Tandem } from '../tandem.js';
 import { CallCard } from './card.js';
+import { Desk } from './desk.js';
 import { byId, face, fillKeypad, make } from './dom.js';
 import { History } from './history.js';
 import { demoToken, offerSignIn } from './sign-in.js';
 import { Tones } from './tones.js';
+import { Voicemail } from './voicemail.js';
 import { connectionWords, isTalking, presenceWords } from './words.js';
 
 /** @typedef {import('../call.js').Call} Call */
@@ -48,6 +50,7 @@ class Softphone {
   #history;
   /** @type {Map<Call, CallCard>} */
   #cards = new Map();
+  #voicemail;
   #ticking;
 
   /** @param {Tandem} client */
@@ -59,6 +62,8 @@ class Softphone {
     client.addEventListener('incoming', (event) => this.#add(/** @type {CustomEvent<Call>} */ (event).detail));
     client.addEventListener('error', (event) => complain(/** @type {CustomEvent<Error>} */ (event).detail));
     this.#ticking = setInterval(() => this.#cards.forEach((card) => card.tick()), 500);
+    this.#voicemail = new Voicemail(client, complain);
+    new Desk(client, complain);
     client.watch();
     byId('who').textContent = client.user;
     this.#showConnection();
@@ -179,6 +184,7 @@ class Softphone {
 
   #leave() {
     clearInterval(this.#ticking);
+    this.#voicemail.close();
     tones.play(undefined);
     byId('phone').hidden = byId('account').hidden = true;
     byId('sign-in').hidden = false;

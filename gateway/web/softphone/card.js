@@ -5,6 +5,7 @@
  * @module
  */
 import { face, fillKeypad, make } from './dom.js';
+import { RoomView } from './room-view.js';
 import { isTalking, nameOf, scoreWords, statusWords } from './words.js';
 
 /** @typedef {import('../call.js').Call} Call */
@@ -44,7 +45,7 @@ export class CallCard {
     this.#call = call;
     this.#actions = actions;
     const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status), this.#recorded);
-    this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, this.#keypad, this.#buttons);
+    this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, new RoomView(call).element, this.#keypad, this.#buttons);
     fillKeypad(this.#keypad, (key) => {
       call.sendDigits(key);
       actions.key(key);
@@ -68,7 +69,7 @@ export class CallCard {
     this.element.setAttribute('aria-label', `Call with ${name}`);
     this.tick();
     this.#recorded.hidden = !call.isRecorded;
-    if (call.state === 'answered' && !this.#offeredKeys) {
+    if (call.state === 'answered' && !call.room && !this.#offeredKeys) {
       this.#offeredKeys = true;
       this.#keypad.hidden = false;
     }
@@ -109,7 +110,9 @@ export class CallCard {
     const hold = { id: 'hold', label: 'Hold', pressed: call.isHeld, press: () => (call.isHeld ? actions.resume(call) : call.hold()) };
     const action = call.isRecorded ? 'stop' : 'start';
     const record = { id: 'record', label: 'Record', pressed: call.isRecorded, press: () => call.record(action) };
-    return [mute, ...(call.state === 'connected' ? [hold] : []), keys, ...(actions.mayRecord ? [record] : []), end];
+    const park = { id: 'park', label: 'Park', press: () => call.park() };
+    const inCall = call.state === 'connected' ? [hold, park] : [];
+    return [mute, ...inCall, keys, ...(actions.mayRecord ? [record] : []), end];
   }
 
   #toggleKeypad() {

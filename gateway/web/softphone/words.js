@@ -54,6 +54,8 @@ export function causeWords(call) {
 /** @param {Call} call */
 export function statusWords(call) {
   if (call.state === 'ended') return causeWords(call);
+  if (call.parkedIn) return `Parked in ${call.parkedIn}`;
+  if (call.queued) return queueWords(call.queued);
   if (call.isPeerLost) return 'Their connection is lost; waiting for it to come back…';
   if (call.isPeerHolding) return 'You are on hold';
   if (call.isHeld) return 'On hold';
@@ -61,6 +63,7 @@ export function statusWords(call) {
     case 'calling':
       return 'Calling…';
     case 'ringing':
+      if (call.offeredBy) return `waits in the queue ${call.offeredBy}`;
       return call.direction === 'incoming' ? 'is calling you' : 'Ringing…';
     case 'waiting':
       return 'One moment…';
@@ -83,9 +86,15 @@ export function presenceWords(state) {
   return PRESENCE[state] ?? state;
 }
 
+/** @param {NonNullable<Call['queued']>} queued */
+function queueWords({ queue, position, estimate_ms: estimate }) {
+  const minutes = Math.max(1, Math.round((estimate ?? 0) / 60_000));
+  return `Number ${position} in the queue ${queue}` + (estimate ? ` · about ${minutes} min` : '');
+}
+
 /** @param {Call} call */
 export function nameOf(call) {
-  return call.peerName ?? call.peer;
+  return call.room?.name ?? call.peerName ?? call.peer;
 }
 
 /** @param {Call} call */
