@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::blobs::{BlobMetrics, Blobs};
 use crate::calls::driver::{CallDriver, Command, Parts};
+use crate::calls::mailboxes;
 use crate::calls::metrics::CallMetrics;
 use crate::calls::standing::BudgetMetrics;
 use crate::certificate::{self, Certificate};
@@ -96,7 +97,7 @@ pub struct Gateway {
     /// Page, discovery and WebSocket; health, metrics and status; the control API.
     servers: control::Servers,
     /// Keep the certificate fresh, hand new ones to the shards, keep what the driver finds out about versions, and upload recordings.
-    followers: [JoinHandle<()>; 4],
+    followers: [JoinHandle<()>; 5],
     /// Whether the node should get traffic.
     phase: watch::Sender<Phase>,
     addresses: Addresses,
@@ -158,6 +159,7 @@ impl Gateway {
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
 
         let (verdicts, found) = mpsc::channel(VERDICTS_MAX);
+        let (mailboxes, questions) = mailboxes::questions();
         let (status_sender, status) = watch::channel(Status::default());
         let parts = Parts {
             exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
@@ -170,6 +172,7 @@ impl Gateway {
             metrics: metrics.area("calls", CallMetrics::register),
             meters: Arc::clone(tenants.meters()),
             verdicts,
+            mailboxes,
             node: config.node.name.clone(),
             region: config.node.region.clone(),
             started,
@@ -210,6 +213,7 @@ impl Gateway {
             tokio::spawn(hand_on(certificate, media.clone())),
             tokio::spawn(tenants.clone().follow(found)),
             tokio::spawn(blobs.run()),
+            tokio::spawn(mailboxes::serve(tenants.clone(), questions, commands.clone())),
         ];
         phase.send_replace(Phase::Ready);
         tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");

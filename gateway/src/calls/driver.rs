@@ -12,7 +12,7 @@ use tandem_switch::audio::{AudioCommand, AudioEvent, Destination};
 use tandem_switch::cause::Cause;
 use tandem_switch::event::Event;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, Exchange, Input, Output, RoomVoice, TenantSettings};
-use tandem_switch::id::{CallId, FlowId, LinkId, RoomId, TenantId};
+use tandem_switch::id::{CallId, FlowId, LinkId, RoomId, SessionId, TenantId, UserId};
 use tandem_switch::media::stats::Reception;
 use tandem_switch::record::{CallRecord, Instead};
 use tandem_switch::rollout;
@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::calls::functions::{Functions, Share};
+use crate::calls::mailboxes::{self, MailboxQuestion};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel, FindingLabel, InsteadLabel};
 use crate::calls::outside::{About, Directory, DirectoryQuestion, World};
 use crate::calls::recorder::Recorder;
@@ -58,6 +59,19 @@ pub enum Command {
     Routing(TenantId, Box<Routing>, oneshot::Sender<()>),
     /// The tenant is gone: its sessions and calls end, nobody new is let in; acknowledged when that is so.
     Forget(TenantId, oneshot::Sender<()>),
+    /// An answer to what a user asked of a mailbox.
+    Told(SessionId, Box<ServerMessage>),
+    /// A user's messages have changed.
+    Waiting {
+        /// Whose user.
+        tenant: TenantId,
+        /// Who.
+        user: UserId,
+        /// How many nobody has heard yet.
+        waiting: u64,
+        /// How many there are.
+        messages: u64,
+    },
     /// No new sessions and calls; answered when no call is left.
     Drain(oneshot::Sender<()>),
     /// End every call and session; answered when every record is stored.
@@ -88,6 +102,8 @@ pub struct Parts {
     pub meters: Arc<Meters>,
     /// Where it goes what is found out about versions. When it is full, the driver does not wait: the finding is told again later.
     pub verdicts: mpsc::Sender<Verdict>,
+    /// Where questions about mailboxes go. When it is full, a question is refused.
+    pub mailboxes: mpsc::Sender<MailboxQuestion>,
     /// The node's name, told to functions.
     pub node: String,
     /// The node's region, told to functions.
@@ -287,6 +303,10 @@ impl CallDriver {
                 self.standings.forget(&tenant);
                 let _ = done.send(());
             }
+            Command::Told(session, message) => self.handle(Input::Told { session, message }),
+            Command::Waiting { tenant, user, waiting, messages } => {
+                self.handle(Input::Waiting { tenant, user, waiting, messages });
+            }
             Command::Drain(done) => {
                 self.drained = Some(done);
                 self.handle(Input::Drain);
@@ -398,6 +418,18 @@ impl CallDriver {
                 }
                 Output::Audio(command) => self.audio(command),
                 Output::Room { room, change } => self.room(room, change),
+                Output::Mailbox { session, tenant, user, reference, mailbox, request } => {
+                    let again = reference.clone();
+                    let question = MailboxQuestion::Asked { session, tenant, user, reference, mailbox, request };
+                    if self.parts.mailboxes.try_send(question).is_err() {
+                        let message = Box::new(mailboxes::too_many(again));
+                        self.handle(Input::Told { session, message });
+                    }
+                }
+                Output::Waits { tenant, user } => {
+                    // Whoever is not told now is told at the next change, and may ask.
+                    let _ = self.parts.mailboxes.try_send(MailboxQuestion::Waits { tenant, user });
+                }
                 Output::Unroute { call, speaker, from, flow } => {
                     let counters = self.parts.media.unroute(from, flow);
                     self.voice.entry(call).or_default().push((speaker, counters));

@@ -5,12 +5,14 @@
 //! - [`safety_net`]: asks it, and what to do when it fails;
 //! - [`budgets`]: what a tenant's functions may use; [`outside`]: the world that they meet;
 //! - [`recorder`]: keeps every invocation, [`masking`] without its tenant's secrets; `records`: keeps every call's record;
+//! - [`mailboxes`]: what users ask of theirs over signalling;
 //! - [`routing`]: what the driver is told of a tenant's functions, and what it finds out about them;
 //! - [`standing`]: how tenants stand, for operators; [`metrics`]: what is counted.
 
 pub mod budgets;
 pub mod driver;
 pub mod functions;
+pub mod mailboxes;
 pub mod masking;
 pub mod metrics;
 pub mod outside;

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod demo;
+mod messages;
 mod ops;
 mod page;
 mod places;
@@ -107,6 +108,7 @@ pub async fn start(config: &Config, sources: Sources) -> Result<Servers, ListenE
         media,
         keyring,
         demo,
+        tenants: control.as_ref().map(|control| control.tenants.clone()),
         metrics: metrics.area("web", WebMetrics::register),
     });
     let public_connections = config.limits.links.saturating_add(PAGE_CONNECTIONS_MAX);

@@ -17,9 +17,10 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{Demo, demo, page};
+use super::{Demo, demo, messages, page};
 use crate::certificate::Certificate;
 use crate::media::{CONNECT_PATH, Media, bounded_upgrade};
+use crate::tenants::Tenants;
 use crate::token::Keyring;
 
 /// Most bytes of a request's body. Nothing here takes one.
@@ -55,6 +56,8 @@ pub(super) struct PublicParts {
     pub(super) keyring: Arc<Keyring>,
     /// The demo, in `tandem dev`.
     pub(super) demo: Option<Demo>,
+    /// Gives users their messages.
+    pub(super) tenants: Option<Tenants>,
     /// Counters.
     pub(super) metrics: WebMetrics,
 }
@@ -86,9 +89,15 @@ impl Public {
         &self.parts.keyring
     }
 
+    pub(super) fn tenants(&self) -> Option<&Tenants> {
+        self.parts.tenants.as_ref()
+    }
+
     pub(super) fn router(self, security: Security) -> Router {
-        let mut router =
-            Router::new().route("/.well-known/tandem.json", get(discovery)).route(CONNECT_PATH, get(connect));
+        let mut router = Router::new()
+            .route("/.well-known/tandem.json", get(discovery))
+            .route(CONNECT_PATH, get(connect))
+            .merge(messages::router());
         if self.parts.demo.is_some() {
             router = router.merge(demo::router(&self));
         }

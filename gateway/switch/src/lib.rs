@@ -24,6 +24,7 @@ pub mod exchange;
 pub mod http_contract;
 pub mod id;
 pub mod limits;
+pub mod mailbox;
 pub mod media;
 pub mod plan;
 pub mod queue;

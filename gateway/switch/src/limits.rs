@@ -211,3 +211,9 @@ pub const ROOM_NEWS_INTERVAL_MIN: Duration = Duration::from_millis(200);
 
 /// How many messages about what is new a room makes in a second: with more than 400 members it tells less often.
 pub const ROOM_MESSAGES_PER_SECOND: u32 = 2_000;
+
+/// Most questions about mailboxes that one session may have open. Further: refused with `overloaded`.
+pub const MAILBOX_REQUESTS_MAX: usize = 4;
+
+/// Most messages on one page of a mailbox: what fits in a line, with room to spare.
+pub const MESSAGES_PAGE_MAX: usize = 50;

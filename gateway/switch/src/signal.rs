@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::event::Header;
-use crate::id::{CallId, FlowId, RoomName, SessionId, TenantId, UserId};
+use crate::id::{CallId, FlowId, MailboxId, RoomName, SessionId, TenantId, UserId};
 use crate::limits;
+use crate::mailbox::{MailboxRequest, Message};
 use crate::media::stats::Reception;
 use crate::plan::RecordAction;
 use crate::room::{RoomAction, RoomCause, RoomKind, RoomNews};
@@ -111,6 +112,18 @@ pub enum ClientMessage {
         call: CallId,
         /// What this client received.
         reception: Reception,
+    },
+    /// Asks something about one of the user's own mailboxes. Needs the grant `messages`.
+    Mailbox {
+        /// Chosen by the client, to match the answer; at most 128 bytes.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// Which; the one with the user's name if it is not named.
+        #[serde(default)]
+        mailbox: Option<MailboxId>,
+        /// What is asked.
+        #[serde(flatten)]
+        request: MailboxRequest,
     },
     /// Asks to be told who is reachable, now and whenever it changes. Replaces the previous `watch`.
     Watch {
@@ -218,6 +231,42 @@ pub enum ServerMessage {
         uplink: Option<Reception>,
         /// What the other party reported last.
         peer: Option<Reception>,
+    },
+    /// A page of a mailbox's messages, the newest first.
+    Messages {
+        /// Of `mailbox`.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// Whose messages these are.
+        mailbox: MailboxId,
+        /// The page.
+        messages: Vec<Message>,
+        /// Asks for the next page; none after the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
+    /// A message was changed: this is how it is now.
+    Message {
+        /// Of `mailbox`.
+        #[serde(rename = "ref")]
+        reference: String,
+        /// Where it is.
+        mailbox: MailboxId,
+        /// The message.
+        message: Message,
+    },
+    /// A message was deleted.
+    MessageDeleted {
+        /// Of `mailbox`.
+        #[serde(rename = "ref")]
+        reference: String,
+    },
+    /// How many messages wait for the user, in all of the user's mailboxes: right after `welcome` when there are any, and whenever it changes.
+    Waiting {
+        /// How many nobody has heard yet.
+        waiting: u64,
+        /// How many there are.
+        messages: u64,
     },
     /// Answer to `ping`.
     Pong {
@@ -401,6 +450,8 @@ pub enum ErrorCode {
     WrongState,
     /// No such call for this session.
     NoSuchCall,
+    /// No such mailbox or message for this user.
+    NoSuchMessage,
     /// The token was refused.
     BadToken,
     /// The token does not grant this.

@@ -47,11 +47,13 @@ pub enum Grant {
     Presence,
     /// Start and stop recordings.
     Record,
+    /// Hear the messages in the user's own mailboxes.
+    Messages,
 }
 
 impl Grant {
     /// What an ordinary user's token grants.
-    pub const ALL: [Self; 3] = [Self::Call, Self::Answer, Self::Presence];
+    pub const ALL: [Self; 4] = [Self::Call, Self::Answer, Self::Presence, Self::Messages];
 }
 
 /// Who somebody is, as their token proves.

@@ -108,9 +108,11 @@ impl Exchange {
             watch: None,
             missed_departures: Default::default(),
             allowance: Allowance::full(now),
+            asking: 0,
         };
         self.sessions.insert(id, session);
         self.welcome(id, link, false);
+        self.ask_what_waits(id);
         self.touch(id);
     }
 
@@ -154,6 +156,7 @@ impl Exchange {
         self.set_identity(now, id, identity);
         self.welcome(id, link, true);
         self.replay(id, link, seen);
+        self.ask_what_waits(id);
         let was_away = matches!(before, Connection::Away { .. });
         for call in self.calls_of(id) {
             self.reroute(call);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::rooms::RoomVoice;
 use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
-use crate::id::{CallId, FlowId, LinkId, RoomId, TenantId, UserId};
+use crate::id::{CallId, FlowId, LinkId, MailboxId, RoomId, SessionId, TenantId, UserId};
 use crate::limits;
+use crate::mailbox::MailboxRequest;
 use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
 use crate::record::{CallRecord, Instead};
@@ -83,6 +84,24 @@ pub enum Input {
         room: RoomId,
         /// The voices of those who speak, the loudest first.
         flows: Vec<FlowId>,
+    },
+    /// An answer to [`Output::Mailbox`].
+    Told {
+        /// Who asked.
+        session: SessionId,
+        /// The answer.
+        message: Box<ServerMessage>,
+    },
+    /// A user's messages have changed.
+    Waiting {
+        /// Whose user.
+        tenant: TenantId,
+        /// Who.
+        user: UserId,
+        /// How many nobody has heard yet.
+        waiting: u64,
+        /// How many there are.
+        messages: u64,
     },
     /// What the gateway received so far of a routed flow.
     Measured {
@@ -211,6 +230,28 @@ pub enum Output {
         /// What is new.
         change: RoomVoice,
     },
+    /// A user asks something about a mailbox of their own; answer with [`Input::Told`].
+    Mailbox {
+        /// Who asks.
+        session: SessionId,
+        /// Whose user.
+        tenant: TenantId,
+        /// Who.
+        user: UserId,
+        /// To be given back.
+        reference: String,
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// What.
+        request: MailboxRequest,
+    },
+    /// A session has begun or come back: tell how many messages wait for its user with [`Input::Waiting`], if any do.
+    Waits {
+        /// Whose user.
+        tenant: TenantId,
+        /// Who.
+        user: UserId,
+    },
     /// A call is over; comes after all of its `Unroute`s, once for each call.
     Record(Box<CallRecord>),
 }
@@ -312,7 +353,7 @@ pub enum Timer {
     /// A room's news are told.
     Room(RoomId),
     /// A session without a link is given up.
-    Grace(crate::id::SessionId),
+    Grace(SessionId),
     /// A session's token expires.
-    TokenExpiry(crate::id::SessionId),
+    TokenExpiry(SessionId),
 }

@@ -23,6 +23,11 @@ fn bad_message<T>(message: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal { code: ErrorCode::BadMessage, message: message.into() })
 }
 
+fn check_reference(reference: &str) -> Result<(), Refusal> {
+    let (max, got) = (limits::REFERENCE_BYTES_MAX, reference.len());
+    if got > max { bad_message(format!("`ref` is at most {max} bytes; got {got}")) } else { Ok(()) }
+}
+
 impl Exchange {
     /// A client's message. One from a link that is attached to no session comes too late and is ignored.
     pub(super) fn message(&mut self, now: Instant, link: LinkId, message: ClientMessage) {
@@ -59,13 +64,15 @@ impl Exchange {
             ClientMessage::Bye => return Ok(()),
             ClientMessage::Invite { reference, to, headers } => {
                 // One that is too long is not given back either.
-                if reference.len() > limits::REFERENCE_BYTES_MAX {
-                    let (max, got) = (limits::REFERENCE_BYTES_MAX, reference.len());
-                    return bad_message(format!("`ref` is at most {max} bytes; got {got}"));
-                }
+                check_reference(&reference)?;
                 let done = self.invite(now, id, &reference, to, headers);
                 about.reference = Some(reference);
                 return done;
+            }
+            ClientMessage::Mailbox { reference, mailbox, request } => {
+                check_reference(&reference)?;
+                about.reference = Some(reference.clone());
+                return self.ask_mailbox(id, reference, mailbox, request);
             }
             ClientMessage::Watch { users } => return self.watch(id, users),
             ClientMessage::Ping { data } => {

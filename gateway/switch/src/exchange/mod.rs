@@ -11,6 +11,7 @@
 mod attach;
 mod calls;
 mod interface;
+mod mailbox;
 mod messages;
 mod presence;
 mod rooms;
@@ -107,6 +108,10 @@ impl Exchange {
             Input::Planned { call, consultation, answer } => {
                 // A call that is over asked for nothing any more.
                 let _ = self.call_input(now, call, crate::call::Input::Planned(consultation, answer));
+            }
+            Input::Told { session, message } => self.told(session, *message),
+            Input::Waiting { tenant, user, waiting, messages } => {
+                self.tell_waiting(&tenant, &user, &ServerMessage::Waiting { waiting, messages });
             }
             Input::Audio(event) => self.audio_event(now, event),
             Input::Speaking { room, flows } => self.speaking(now, room, flows),

@@ -26,6 +26,8 @@ pub(super) struct Session {
     /// name them to a client that comes back. At most [`limits::SESSIONS_PER_TENANT_MAX`]; further ones are not kept.
     pub(super) missed_departures: BTreeSet<UserId>,
     pub(super) allowance: Allowance,
+    /// How many questions about mailboxes wait for their answer.
+    pub(super) asking: usize,
 }
 
 /// Whether a session can be spoken to.

@@ -3,6 +3,7 @@
 mod calls;
 mod gateway;
 mod histories;
+mod mailbox;
 mod presence;
 mod rooms;
 mod sessions;
@@ -16,6 +17,7 @@ use crate::cause::Cause;
 use crate::event::{Event, Transport};
 use crate::id::FlowId;
 use crate::limits;
+use crate::mailbox::MailboxRequest;
 use crate::plan::{AfterAnswer, Dial, DialStep, DialStrategy, DialTarget, Plan, Step};
 use crate::record::CallRecord;
 use crate::signal::{CallEvent, ClientMessage, ErrorCode, Happening, Hello, ResumeSession, Seen, VERSION};
@@ -33,6 +35,8 @@ struct Harness {
     routes: BTreeMap<(LinkId, FlowId), (Vec<Destination>, Gate)>,
     audio: Vec<AudioCommand>,
     rooms: Vec<RoomVoice>,
+    mailbox: Vec<(SessionId, String, MailboxRequest)>,
+    waits: u32,
 }
 
 impl Harness {
@@ -47,6 +51,8 @@ impl Harness {
             routes: BTreeMap::new(),
             audio: Vec::new(),
             rooms: Vec::new(),
+            mailbox: Vec::new(),
+            waits: 0,
         }
     }
 
@@ -82,6 +88,8 @@ impl Harness {
                 Output::Route { from, flow, to, gate, .. } => {
                     self.routes.insert((from, flow), (to, gate));
                 }
+                Output::Mailbox { session, reference, request, .. } => self.mailbox.push((session, reference, request)),
+                Output::Waits { .. } => self.waits += 1,
                 Output::Audio(command) => self.audio.push(command),
                 Output::Room { change, .. } => self.rooms.push(change),
                 Output::Unroute { from, flow, .. } => {
