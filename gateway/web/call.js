@@ -4,17 +4,12 @@
  *
  * @module
  */
-import { VoiceReceiver } from './receiver.js';
+import { CallVoice } from './call-voice.js';
 import { Room } from './room.js';
-import { VoiceSender } from './voice.js';
 
 /** @typedef {import('./signal.js').Cause} Cause */
+/** @typedef {import('./call-voice.js').Quality} Quality */
 /** @typedef {import('./signal.js').Reception} Reception */
-
-/** Time between two reports to the gateway. */
-const REPORT_MS = 5000;
-/** Time between two 'quality' events. */
-const QUALITY_MS = 1000;
 
 /**
  * - `calling`: the gateway is asked, or nothing rings yet
@@ -24,19 +19,6 @@ const QUALITY_MS = 1000;
  * - `waiting`: a conversation of this call is over and the plan goes on
  * - `ended`
  * @typedef {'calling' | 'ringing' | 'answered' | 'connected' | 'waiting' | 'ended'} CallState
- */
-
-/**
- * How well the other party is heard, and this side by them.
- * @typedef {object} Quality
- * @property {Reception} local What this client receives.
- * @property {Reception | null} uplink What the gateway receives from this client.
- * @property {Reception | null} peer What the other party receives, as they reported.
- * @property {number} rttMs Round trip to the gateway.
- * @property {number} bufferMs Delay that this end adds to smooth the flow.
- * @property {number} targetMs The delay that the jitter buffer steers towards.
- * @property {{ concealed: number, dropped: number, underruns: number }} faults What the listener may have noticed.
- * @property {number} lossShare Share of packets of the last second that could not be played, 0 to 1.
  */
 
 /**
@@ -108,26 +90,9 @@ export class Call extends EventTarget {
   /** The newest figures. @type {Quality | undefined} */
   quality;
   #host;
-  /** The flow identifier of this side's voice; −1 while nobody takes it. */
-  #sends = -1;
-  /** The flow identifiers of what is heard. @type {ReadonlySet<number>} */
-  #hears = new Set();
-  /** Those of them that are members of the room. @type {ReadonlySet<number>} */
+  #voice;
+  /** The flows of what is heard that are members of the room. @type {ReadonlySet<number>} */
   #inRoom = new Set();
-  /** @type {VoiceSender | undefined} */
-  #sender;
-  /** @type {VoiceReceiver | undefined} */
-  #receiver;
-  /** Devices and codecs, once there is something to hear. @type {Promise<void> | undefined} */
-  #opening;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #reports;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #measuring;
-  /** @type {{ uplink: Reception | null, peer: Reception | null }} */
-  #remote = { uplink: null, peer: null };
-  #before = { packets: 0, missing: 0 };
-  #recording = false;
   /** @type {Promise<void> | undefined} */
   #answering;
 
@@ -144,15 +109,15 @@ export class Call extends EventTarget {
     this.peer = peer;
     this.peerName = peerName ?? undefined;
     this.to = to;
+    this.#voice = new CallVoice(host, id, (quality) => {
+      this.quality = quality;
+      this.#tell('quality', quality);
+    });
   }
 
   /** Whether this side's voice is taken in, by the other party or the gateway. */
   get speaks() {
-    return this.#sends >= 0;
-  }
-
-  get #isOver() {
-    return this.state === 'ended';
+    return this.#voice.sends >= 0;
   }
 
   /**
@@ -160,7 +125,7 @@ export class Call extends EventTarget {
    * @param {number} flow
    */
   hears(flow) {
-    return this.#hears.has(flow);
+    return this.#voice.hears.has(flow);
   }
 
   /** Takes an incoming call. Asks for the microphone first, so that the caller does not meet silence. Once is enough. */
@@ -188,7 +153,7 @@ export class Call extends EventTarget {
   /** Ends the call; before it is answered, cancels it. */
   hangup() {
     if (this.state === 'ended') return;
-    this.#report();
+    this.#voice.report();
     this.#send('hangup');
   }
 
@@ -262,18 +227,13 @@ export class Call extends EventTarget {
    * Records what this call plays, just before the loudspeaker: the sound that the person hears. May be started before anything is heard.
    */
   recordPlayout() {
-    this.#recording = true;
-    this.#receiver?.startRecording();
+    this.#voice.startRecording();
   }
 
   /** Ends the recording of what is played and gives it. */
   stopRecording() {
-    this.#recording = false;
-    return this.#receiver?.stopRecording() ?? this.#recorded;
+    return this.#voice.stopRecording();
   }
-
-  /** @type {import('./receiver.js').Recording} */
-  #recorded = { samples: new Float32Array(0), sampleRate: 48_000 };
 
   /** @param {'answer' | 'hangup' | 'hold' | 'resume' | 'mute' | 'unmute'} type */
   #send(type) {
@@ -283,8 +243,7 @@ export class Call extends EventTarget {
   }
 
   #pause() {
-    if (this.#sender) this.#sender.paused = this.#sends < 0 || this.isMuted || this.isHeld || this.isPeerHolding;
-    if (this.#receiver) this.#receiver.paused = this.isHeld || this.isPeerHolding;
+    this.#voice.pause(this.isMuted || this.isHeld || this.isPeerHolding, this.isHeld || this.isPeerHolding);
   }
 
   /**
@@ -328,12 +287,12 @@ export class Call extends EventTarget {
       case 'hear':
         // A called party that is whispered to before it is connected.
         if (this.direction === 'incoming' && this.state === 'ringing') this.state = 'answered';
-        return this.#voices(this.#sends, new Set([...this.#hears, what.receive]));
+        return this.#flows(this.#voice.sends, new Set([...this.#voice.hears, what.receive]));
       case 'unhear':
-        return this.#voices(this.#sends, new Set([...this.#hears].filter((flow) => flow !== what.receive)));
+        return this.#flows(this.#voice.sends, new Set([...this.#voice.hears].filter((flow) => flow !== what.receive)));
       case 'disconnected':
         this.state = 'waiting';
-        return this.#voices(-1, new Set());
+        return this.#flows(-1, new Set());
       case 'entered':
         this.room = new Room(what.room, what.kind, what.send);
         this.#inRoom = new Set();
@@ -341,7 +300,7 @@ export class Call extends EventTarget {
       case 'exited':
         this.room = undefined;
         this.state = 'waiting';
-        return this.#voices(-1, new Set());
+        return this.#flows(-1, new Set());
       case 'offered':
         this.offeredBy = what.queue;
         return;
@@ -380,7 +339,7 @@ export class Call extends EventTarget {
     this.connectedAt ??= new Date();
     this.isPeerHolding = this.isPeerMuted = this.isPeerLost = this.isHeld = false;
     if (event === 'connected') this.queued = this.parkedIn = undefined;
-    this.#voices(send, new Set(receive === undefined ? [] : [receive]));
+    this.#flows(send, new Set(receive === undefined ? [] : [receive]));
   }
 
   /**
@@ -392,9 +351,9 @@ export class Call extends EventTarget {
     this.room.apply(news);
     if (news.you) this.isMuted = news.you.muted ?? false;
     // What the gateway itself says in the room stays heard beside the members.
-    const others = [...this.#hears].filter((flow) => !this.#inRoom.has(flow));
+    const others = [...this.#voice.hears].filter((flow) => !this.#inRoom.has(flow));
     this.#inRoom = this.room.flows;
-    this.#voices(this.#sends, new Set([...others, ...this.#inRoom]));
+    this.#flows(this.#voice.sends, new Set([...others, ...this.#inRoom]));
     this.#tell('room', this.room);
     this.#tell('change');
   }
@@ -414,49 +373,9 @@ export class Call extends EventTarget {
    * @param {number} sends
    * @param {ReadonlySet<number>} hears
    */
-  #voices(sends, hears) {
-    this.#sends = sends;
-    this.#hears = hears;
-    this.#receiver?.hear(hears);
-    if (this.#sender) this.#sender.flow = sends;
+  #flows(sends, hears) {
+    this.#voice.change(sends, hears);
     this.#pause();
-    this.#opening ??= this.#open().catch((error) => {
-      this.#opening = undefined;
-      this.#host.error(error);
-    });
-  }
-
-  async #open() {
-    const { devices, error } = this.#host;
-    const context = await devices.context();
-    if (this.#isOver) return;
-    if (!this.#receiver) this.#listen(new VoiceReceiver(context, error));
-    await devices.openMicrophone();
-    if (this.#isOver) return;
-    this.#sender = new VoiceSender(devices, this.#sends, (datagram) => this.#host.sendDatagram(datagram), error);
-    this.#pause();
-  }
-
-  /** @param {VoiceReceiver} receiver */
-  #listen(receiver) {
-    this.#receiver = receiver;
-    receiver.hear(this.#hears);
-    if (this.#recording) receiver.startRecording();
-    this.#measuring = setInterval(() => this.#measure(), QUALITY_MS);
-    this.#reports = setInterval(() => this.#report(), REPORT_MS);
-    this.#pause();
-  }
-
-  /** Stops voice. */
-  #silence() {
-    this.#sends = -1;
-    this.#hears = new Set();
-    clearInterval(this.#measuring);
-    clearInterval(this.#reports);
-    if (this.#receiver && this.#recording) this.#recorded = this.#receiver.stopRecording();
-    this.#sender?.close();
-    this.#receiver?.close();
-    this.#sender = this.#receiver = undefined;
   }
 
   /**
@@ -466,7 +385,7 @@ export class Call extends EventTarget {
    */
   end(cause, reason) {
     if (this.state === 'ended') return;
-    this.#silence();
+    this.#voice.close();
     this.state = 'ended';
     this.isRecorded = false;
     this.endedAt = new Date();
@@ -476,10 +395,10 @@ export class Call extends EventTarget {
 
   /**
    * Voice came. For the client.
-   * @param {Parameters<VoiceReceiver['receive']>[0]} datagram
+   * @param {import('./ear.js').Datagram} datagram
    */
   receive(datagram) {
-    this.#receiver?.receive(datagram);
+    this.#voice.receive(datagram);
   }
 
   /**
@@ -488,29 +407,7 @@ export class Call extends EventTarget {
    * @param {Reception | null} peer
    */
   heardAs(uplink, peer) {
-    this.#remote = { uplink, peer };
-    if (peer) this.#sender?.heardAs(peer);
-  }
-
-  #measure() {
-    const receiver = this.#receiver;
-    if (!receiver) return;
-    const rttMs = this.#host.rttMs();
-    // Two access networks lie between the parties; this side's is taken for both.
-    const local = receiver.figures(rttMs);
-    const packets = local.packets + local.lost;
-    const missing = local.lost + local.late;
-    const lossShare = Math.max(0, missing - this.#before.missing) / Math.max(1, packets - this.#before.packets);
-    this.#before = { packets, missing };
-    const { bufferMs, targetMs, faults } = receiver;
-    this.quality = { local, ...this.#remote, rttMs, bufferMs, targetMs, faults, lossShare: Math.min(1, lossShare) };
-    this.#tell('quality', this.quality);
-  }
-
-  #report() {
-    if (!this.#receiver) return;
-    const reception = this.#receiver.figures(this.#host.rttMs());
-    if (reception.packets > 0) this.#host.sendIfConnected({ type: 'report', call: this.id, reception });
+    this.#voice.heardAs(uplink, peer);
   }
 }
 

@@ -10,6 +10,7 @@
 import { parseArgs } from 'node:util';
 import { callWaiting, holdMuteAndKeys, unansweredCalls } from './scenarios/features.mjs';
 import { looks } from './scenarios/looks.mjs';
+import { menu } from './scenarios/menu.mjs';
 import { browserCallsTelephone, telephoneCallsBrowser } from './scenarios/native.mjs';
 import { operators } from './scenarios/operators.mjs';
 import { resumeOverWebSocket, resumeOverWebTransport } from './scenarios/resume.mjs';
@@ -33,6 +34,7 @@ const SCENARIOS = {
   'second-call': { run: secondCall },
   'browser-calls-telephone': { run: browserCallsTelephone, needs: ['quic', 'binary'] },
   'telephone-calls-browser': { run: telephoneCallsBrowser, needs: ['quic', 'binary'] },
+  menu: { run: menu, needs: ['quic', 'binary'] },
   looks: { run: looks },
   operators: { run: operators, needs: ['ops'] },
 };
