@@ -8,6 +8,8 @@ type Kind = (&'static str, &'static str, fn() -> Outcome);
 const KINDS: &[Kind] = &[
     ("route", "route: a decision of a tenant's function, fresh instance", route),
     ("datagram", "datagram: header and forwarding table", datagram),
+    ("codec", "codec: Opus, telephone legs, mixing, listening: a frame of 20 ms", codec),
+    ("quality", "quality: what speech sounds like after a bad network", quality),
     ("neighbours", "neighbours: a quiet tenant's decisions while another loops, hoards memory or floods", neighbours),
     ("fleet", "fleet: a thousand tenants' components on one node", fleet),
     ("upload", "upload: from the last byte of a component to a call that it routes", upload),
@@ -32,6 +34,16 @@ fn route() -> Outcome {
 
 fn datagram() -> Outcome {
     execute(cargo(&["bench", "--workspace", "--bench", "datagram"]))
+}
+
+fn codec() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "codec"]))
+}
+
+/// Needs speech and its judge, which only tests need otherwise.
+fn quality() -> Outcome {
+    setup::for_tests()?;
+    execute(cargo(&["bench", "--workspace", "--bench", "quality"]))
 }
 
 fn neighbours() -> Outcome {

@@ -21,9 +21,9 @@ Tasks:
   dev [ARGS]      Build functions and gateway, start it with a demo tenant, print where to click;
                   ARGS go to `tandem dev` (see `tandem dev --help`)
   test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, languages,
-                  purity, web, browser
-  bench [KIND…]   Run every benchmark, or the named ones: route, datagram, neighbours, fleet,
-                  upload, load
+                  quality, purity, web, browser
+  bench [KIND…]   Run every benchmark, or the named ones: route, datagram, codec, quality,
+                  neighbours, fleet, upload, load
 
 Examples:
   cargo xtask dev

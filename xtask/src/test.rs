@@ -14,6 +14,7 @@ const KINDS: &[Kind] = &[
         "languages: functions in JavaScript and Python, built, compared with Rust, and routing a call",
         languages,
     ),
+    ("quality", "quality: speech over a bad network, scored with PESQ", quality),
     ("purity", "purity: the core imports nothing", purity::check),
     ("web", "web: type check and unit tests of the browser SDK", web),
     ("browser", "browser: Chromium plays and hears", browser::check),
@@ -68,6 +69,10 @@ fn languages() -> Outcome {
     execute(command("sh", &["functions/languages/build.sh"]))?;
     let features = ["--features", "tandem-end-to-end/languages", "--test", "languages"];
     execute(cargo(&[&["test", "--workspace", "--quiet"][..], &features, &["--", "--nocapture"]].concat()))
+}
+
+fn quality() -> Outcome {
+    execute(cargo(&["test", "--workspace", "--quiet", "--bench", "quality"]))
 }
 
 fn web() -> Outcome {

@@ -77,11 +77,17 @@ impl LegDecoder {
 
     /// Gives the frame for the 20 ms from `now` on: [`Rate::frame_samples`] of `out`, which is as long. To be called every 20 ms.
     pub fn pull(&mut self, now: Instant, out: &mut [i16]) -> Pulled {
-        let playout = self.buffer.pull(now);
+        let playout = self.due(now);
         self.play(playout, out)
     }
 
-    /// Gives the frame that the leg's own jitter buffer, or one elsewhere, says is due.
+    /// What is due for the 20 ms from `now` on, undecoded: for who records packets as they came. To be called every 20 ms, instead of
+    /// [`Self::pull`].
+    pub fn due(&mut self, now: Instant) -> Playout {
+        self.buffer.pull(now)
+    }
+
+    /// Gives the frame for what was due ([`Self::due`]).
     pub fn play(&mut self, playout: Playout, out: &mut [i16]) -> Pulled {
         debug_assert_eq!(out.len(), self.rate.frame_samples());
         let pulled = match (playout, self.on_loss) {

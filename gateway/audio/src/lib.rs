@@ -7,7 +7,7 @@
 //! - Codecs: [`opus`], [`g711`], [`resample`]; [`fec`] says when error correction is worth its bits.
 //! - Files: [`ogg_opus`], [`wav`]; [`prompt`] makes of either what is played into calls, at one [`loudness`].
 //! - Made here: [`tone`].
-//! - Heard here: [`level`], [`activity`], [`amd`], [`beep`].
+//! - Heard here: [`level`], [`activity`], [`dtmf`], [`amd`], [`beep`].
 //! - One leg's receiving side: [`leg`], with comfort [`noise`]. Many voices: [`mix`]; a noisy one: [`denoise`].
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod activity;
 pub mod amd;
 pub mod beep;
 pub mod denoise;
+pub mod dtmf;
 pub mod fec;
 pub mod g711;
 pub mod leg;

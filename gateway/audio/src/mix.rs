@@ -41,11 +41,13 @@ impl Heard {
 #[derive(Clone, Debug)]
 pub struct Mixer {
     sum: Box<[i32; FRAME_SAMPLES]>,
+    /// How many were added.
+    voices: u32,
 }
 
 impl Default for Mixer {
     fn default() -> Self {
-        Self { sum: Box::new([0; FRAME_SAMPLES]) }
+        Self { sum: Box::new([0; FRAME_SAMPLES]), voices: 0 }
     }
 }
 
@@ -53,26 +55,29 @@ impl Mixer {
     /// Begins the mix of another 20 ms.
     pub fn begin(&mut self) {
         self.sum.fill(0);
+        self.voices = 0;
     }
 
     /// Adds a talker. 65,000 may be added before a sum could overflow.
     pub fn add(&mut self, frame: &[i16]) {
+        self.voices += 1;
         for (sum, &sample) in self.sum.iter_mut().zip(frame) {
             *sum += i32::from(sample);
         }
     }
 
-    /// The mix of all that were added.
+    /// The mix of all that were added; one alone stays as it is.
     pub fn everybody(&self, out: &mut [i16]) {
         for (out, &sum) in out.iter_mut().zip(self.sum.iter()) {
-            *out = bend(sum);
+            *out = if self.voices > 1 { bend(sum) } else { sum as i16 };
         }
     }
 
-    /// The mix of all that were added but one: what that one hears.
+    /// The mix of all that were added but one: what that one hears. One that is left alone stays as it is.
     pub fn without(&self, own: &[i16], out: &mut [i16]) {
         for ((out, &sum), &own) in out.iter_mut().zip(self.sum.iter()).zip(own) {
-            *out = bend(sum - i32::from(own));
+            let others = sum - i32::from(own);
+            *out = if self.voices > 2 { bend(others) } else { others as i16 };
         }
     }
 }
@@ -182,6 +187,13 @@ mod tests {
                 assert_eq!(out, [want; FRAME_SAMPLES]);
             }
         }
+        mixer.begin();
+        mixer.add(&[i16::MIN; FRAME_SAMPLES]);
+        mixer.everybody(&mut out);
+        assert_eq!(out, [i16::MIN; FRAME_SAMPLES], "one alone stays as it is");
+        mixer.add(&frames[0]);
+        mixer.without(&frames[0], &mut out);
+        assert_eq!(out, [i16::MIN; FRAME_SAMPLES]);
         let talkers = [Some(&frames[0]), None, Some(&frames[2])];
         mix(&talkers, Heard::all(3).without(0), &mut mixer, &mut out);
         assert_eq!(out, [-30; FRAME_SAMPLES]);

@@ -6,7 +6,7 @@ use crate::level;
 use crate::pcm::to_i16;
 
 /// The loudest that is made, dB below overload: louder backgrounds would be heard as a fault.
-const LOUDEST_DB: f32 = -40.0;
+const LOUDEST_DB: f32 = -50.0;
 
 /// What is quieter is silence, dB below overload.
 const QUIETEST_DB: f32 = -80.0;

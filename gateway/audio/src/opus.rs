@@ -11,6 +11,9 @@ use crate::pcm::SAMPLE_HZ;
 /// Longest packet that the encoder writes, bytes: 20 ms at 510 kbit/s, the most that Opus has (RFC 6716 section 2.1.1).
 pub const PACKET_BYTES_MAX: usize = 1275;
 
+/// Longest packet that is sent, bytes: what fits a datagram on every path (QUIC's minimum of 1200 less headers).
+pub const SENT_BYTES_MAX: usize = 1100;
+
 /// Longest sound of one packet, samples at 48 kHz: 120 ms (RFC 6716 section 3.4).
 pub const PACKET_SAMPLES_MAX: usize = 5760;
 

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use crate::loudness::{CEILING_DB, Limiter, SpeechLevel};
 use crate::ogg_opus::{self, OggError};
-use crate::opus::{Application, CodecError, ENCODER_DELAY, Encoder, EncoderOptions, PACKET_BYTES_MAX};
-use crate::pcm::{FRAME, FRAME_SAMPLES, MediaTime, SAMPLE_HZ, to_i16};
+use crate::opus::{Application, CodecError, ENCODER_DELAY, Encoder, EncoderOptions, SENT_BYTES_MAX};
+use crate::pcm::{FRAME_SAMPLES, MediaTime, to_i16};
 use crate::wav::{self, WavError};
 
 /// Bits a second of a prompt: full band, music included.
@@ -143,7 +143,7 @@ impl Prompt {
             if crate::opus::duration(&packet.bytes) != Some(FRAME_SAMPLES as u32) {
                 return Err(PromptError::NotStored("its packets are not of 20 ms"));
             }
-            if packet.bytes.len() > PACKET_BYTES_MAX {
+            if packet.bytes.len() > SENT_BYTES_MAX {
                 return Err(PromptError::NotStored("a packet is longer than a datagram takes"));
             }
             samples += u64::from(packet.samples);
@@ -303,7 +303,7 @@ impl Packets {
         for sample in samples {
             self.frame.push(sample);
             if self.frame.len() == FRAME_SAMPLES {
-                let mut packet = [0; PACKET_BYTES_MAX];
+                let mut packet = [0; SENT_BYTES_MAX];
                 let bytes = self.encoder.encode(&self.frame, &mut packet)?;
                 self.packets.push(Bytes::copy_from_slice(&packet[..bytes]));
                 self.frame.clear();
@@ -317,7 +317,6 @@ impl Packets {
         let all = (samples + u64::from(ENCODER_DELAY)).div_ceil(FRAME_SAMPLES as u64) * FRAME_SAMPLES as u64;
         let encoded = (self.packets.len() * FRAME_SAMPLES + self.frame.len()) as u64;
         self.push(std::iter::repeat_n(0, (all - encoded) as usize))?;
-        debug_assert_eq!(FRAME.as_millis() as u64 * u64::from(SAMPLE_HZ) / 1000, FRAME_SAMPLES as u64);
         Ok(Prompt { packets: self.packets.into(), duration: MediaTime(samples).since_start() })
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::opus::{Application, CodecError, Encoder, EncoderOptions, PACKET_BYTES_MAX};
+use crate::opus::{Application, CodecError, Encoder, EncoderOptions, SENT_BYTES_MAX};
 use crate::pcm::{FRAME_SAMPLES, MediaTime, SAMPLE_HZ};
 
 /// Whose tones.
@@ -252,7 +252,7 @@ impl Part {
 }
 
 fn encode(encoder: &mut Encoder, frame: &[i16]) -> Result<Bytes, CodecError> {
-    let mut packet = [0; PACKET_BYTES_MAX];
+    let mut packet = [0; SENT_BYTES_MAX];
     let bytes = encoder.encode(frame, &mut packet)?;
     Ok(Bytes::copy_from_slice(&packet[..bytes]))
 }

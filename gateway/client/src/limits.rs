@@ -66,4 +66,4 @@ pub(crate) const DATAGRAM_SEND_BUFFER_BYTES: usize = 20 * 200;
 pub(crate) const SOUND_SAMPLES_MAX: usize = 48_000 * 3600;
 
 /// Longest Opus packet that is sent, bytes: what fits a datagram on every path (QUIC's minimum of 1200 less headers).
-pub(crate) const OPUS_PACKET_BYTES_MAX: usize = 1100;
+pub(crate) const OPUS_PACKET_BYTES_MAX: usize = tandem_audio::opus::SENT_BYTES_MAX;

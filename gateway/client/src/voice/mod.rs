@@ -3,29 +3,18 @@
 #[cfg(feature = "devices")]
 mod devices;
 mod ear;
-mod mix;
-mod ogg_opus;
+mod files;
 mod receiver;
-mod resample;
 mod sender;
 mod sink;
 mod source;
 mod voices;
-mod wav;
 
 pub use receiver::VoiceReceiver;
 pub use sender::{SenderOptions, Sent, VoiceSender};
 pub use sink::Sink;
 pub use source::Source;
-
-/// Samples a second.
-pub const SAMPLE_HZ: u32 = 48_000;
-
-/// Samples of one frame of 20 ms.
-pub const FRAME_SAMPLES: usize = 960;
-
-/// One frame of 20 ms.
-pub type Frame = [i16; FRAME_SAMPLES];
+pub use tandem_audio::pcm::{FRAME_SAMPLES, Frame, SAMPLE_HZ};
 
 /// What can go wrong with sound.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +34,8 @@ pub enum VoiceError {
     #[error("{0}: a sound file ends in .wav, .opus or .ogg")]
     UnknownFormat(String),
     /// The codec refused.
-    #[error("Opus: {0}")]
-    Codec(#[from] opus::Error),
+    #[error(transparent)]
+    Codec(#[from] tandem_audio::opus::CodecError),
     /// A sound device cannot be used.
     #[error("sound device: {0}")]
     Device(String),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tandem_audio::pcm::FRAME;
 use tandem_switch::id::{CallId, FlowId};
 use tandem_switch::media::jitter::Playout;
 use tandem_switch::media::stats::Reception;
@@ -18,9 +19,6 @@ use super::voices::Voices;
 use crate::client::Client;
 use crate::flows::Arrived;
 use crate::limits;
-
-/// How long a frame sounds.
-const FRAME: Duration = Duration::from_millis(20);
 
 /// How often the gateway is told how well the other party is heard.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use opus::{Application, Bitrate, Channels, Encoder};
+use tandem_audio::fec::{FecController, Protection};
+use tandem_audio::level;
+use tandem_audio::opus::{self, Encoder, EncoderOptions};
 use tandem_switch::id::FlowId;
 use tandem_switch::media::datagram;
 use tandem_switch::media::rtp::{AudioLevel, Header, OPUS_PAYLOAD_TYPE};
@@ -20,29 +22,13 @@ use crate::limits;
 /// A source that falls behind by more than this starts afresh instead of sending a burst.
 const BEHIND_MAX: Duration = Duration::from_millis(200);
 
-/// What the encoder calls "nothing to send" (libopus: a packet of one or two bytes in discontinuous transmission).
-const DTX_BYTES_MAX: usize = 2;
-
-/// Loudness from which a frame counts as speech, dB below overload.
-const SPEECH_DB: u8 = 50;
-
-/// From this loss on, forward error correction is worth its bits, percent. Below it, what it takes from the voice costs more quality
-/// than the odd lost frame does.
-const FEC_WORTH_PERCENT: i32 = 3;
-
-/// The most loss that error correction is made for, percent; beyond it, it would take most of the bits.
-const FEC_PERCENT_MAX: i32 = 25;
-
-/// How much of the bitrate error correction gets on top, so that the voice keeps its share: a quarter.
-const FEC_BITRATE_DIVISOR: i32 = 4;
-
 /// How voice is encoded.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderOptions {
     /// Bits a second, of the voice alone: error correction comes on top when the peer reports loss.
-    pub bitrate: i32,
+    pub bitrate: u32,
     /// libopus' complexity, 0 to 10.
-    pub complexity: i32,
+    pub complexity: u8,
     /// Send nothing while nobody speaks.
     pub discontinuous: bool,
 }
@@ -70,9 +56,9 @@ pub struct Sent {
 #[derive(Debug)]
 pub struct VoiceSender {
     flow: watch::Sender<FlowId>,
-    loss_percent: watch::Sender<i32>,
-    /// What the peer reported last.
-    heard: Reception,
+    protection: watch::Sender<Protection>,
+    /// Follows what the peer reports.
+    loss: FecController,
     sent: watch::Receiver<Sent>,
     task: JoinHandle<()>,
 }
@@ -84,14 +70,13 @@ impl VoiceSender {
     /// When the codec refuses the options, or the flow is not possible.
     pub fn start(client: &Client, flow: FlowId, source: Source, options: SenderOptions) -> Result<Self, VoiceError> {
         let (flow, current) = watch::channel(possible(flow)?);
-        let (loss_percent, loss) = watch::channel(0);
+        let (protection, wanted) = watch::channel(Protection::Off);
         let (progress, sent) = watch::channel(Sent::default());
         let stream = Stream {
             client: client.clone(),
             flow: current,
             encoder: encoder(options)?,
-            bitrate: options.bitrate,
-            loss,
+            protection: wanted,
             header: Header {
                 marker: true,
                 payload_type: OPUS_PAYLOAD_TYPE,
@@ -102,7 +87,7 @@ impl VoiceSender {
             progress,
         };
         let task = tokio::spawn(stream.run(source));
-        Ok(Self { flow, loss_percent, heard: Reception::default(), sent, task })
+        Ok(Self { flow, protection, loss: FecController::default(), sent, task })
     }
 
     /// Goes on under another flow, to another peer in the same call.
@@ -116,9 +101,8 @@ impl VoiceSender {
 
     /// Takes the peer's report of what it received since the call began, and corrects errors as far as there is loss.
     pub fn reported(&mut self, heard: Reception) {
-        let loss = recent_loss_percent(self.heard, heard);
-        self.heard = heard;
-        self.loss_percent.send_if_modified(|percent| std::mem::replace(percent, loss) != loss);
+        let wanted = self.loss.reported(heard.packets, heard.lost);
+        self.protection.send_if_modified(|protection| std::mem::replace(protection, wanted) != wanted);
     }
 
     /// What was sent so far.
@@ -143,27 +127,16 @@ fn possible(flow: FlowId) -> Result<FlowId, VoiceError> {
     if flow.0 > datagram::FLOW_MAX { Err(VoiceError::ImpossibleFlow(flow.0)) } else { Ok(flow) }
 }
 
-/// The loss between two reports, percent.
-fn recent_loss_percent(before: Reception, now: Reception) -> i32 {
-    let (lost, came) = (now.lost.saturating_sub(before.lost), now.packets.saturating_sub(before.packets));
-    let sent = (lost + came).max(1);
-    i32::try_from(lost.saturating_mul(100) / sent).unwrap_or(100)
-}
-
 fn encoder(options: SenderOptions) -> Result<Encoder, VoiceError> {
-    let mut encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Voip)?;
-    encoder.set_bitrate(Bitrate::Bits(options.bitrate))?;
-    encoder.set_complexity(options.complexity)?;
-    encoder.set_dtx(options.discontinuous)?;
-    Ok(encoder)
+    let SenderOptions { bitrate, complexity, discontinuous } = options;
+    Ok(Encoder::new(EncoderOptions { bitrate, complexity, discontinuous, ..EncoderOptions::default() })?)
 }
 
 struct Stream {
     client: Client,
     flow: watch::Receiver<FlowId>,
     encoder: Encoder,
-    bitrate: i32,
-    loss: watch::Receiver<i32>,
+    protection: watch::Receiver<Protection>,
     header: Header,
     progress: watch::Sender<Sent>,
 }
@@ -191,27 +164,15 @@ impl Stream {
         self.header.timestamp = self.header.timestamp.wrapping_add(FRAME_SAMPLES as u32);
     }
 
-    /// Gives error correction what the peer's loss is worth.
-    fn protect(&mut self) -> Result<(), opus::Error> {
-        let loss = (*self.loss.borrow_and_update()).min(FEC_PERCENT_MAX);
-        let protects = loss >= FEC_WORTH_PERCENT;
-        let extra = if protects { self.bitrate / FEC_BITRATE_DIVISOR } else { 0 };
-        self.encoder.set_inband_fec(protects)?;
-        self.encoder.set_packet_loss_perc(if protects { loss } else { 0 })?;
-        self.encoder.set_bitrate(Bitrate::Bits(self.bitrate + extra))
-    }
-
     fn say_frame(&mut self, frame: &Frame) {
-        if self.loss.has_changed().unwrap_or(false)
-            && let Err(error) = self.protect()
-        {
+        if let Err(error) = self.encoder.protect(*self.protection.borrow_and_update()) {
             tracing::debug!(%error, "error correction could not be changed");
         }
-        let mut opus = [0; limits::OPUS_PACKET_BYTES_MAX];
-        match self.encoder.encode(frame, &mut opus) {
+        let mut packet = [0; limits::OPUS_PACKET_BYTES_MAX];
+        match self.encoder.encode(frame, &mut packet) {
             // The next packet begins a talk spurt (RFC 7587 section 4.2).
-            Ok(length) if length <= DTX_BYTES_MAX => self.header.marker = true,
-            Ok(length) => self.send(&opus[..length], Some(level(frame))),
+            Ok(length) if opus::is_dtx(&packet[..length]) => self.header.marker = true,
+            Ok(length) => self.send(&packet[..length], Some(level::audio_level(frame))),
             Err(error) => tracing::debug!(%error, "a frame that could not be encoded"),
         }
     }
@@ -229,37 +190,5 @@ impl Stream {
             sent.bytes += if taken { packet.len() as u64 } else { 0 };
             sent.refused += u64::from(!taken);
         });
-    }
-}
-
-/// How loud a frame is (RFC 6464 section 3: root mean square, relative to the loudest square wave).
-fn level(frame: &Frame) -> AudioLevel {
-    let energy: f64 = frame.iter().map(|&sample| f64::from(sample).powi(2)).sum();
-    let ratio = (energy / FRAME_SAMPLES as f64).sqrt() / f64::from(i16::MAX);
-    let below = if ratio > 0.0 { (-20.0 * ratio.log10()).clamp(0.0, 127.0) as u8 } else { 127 };
-    AudioLevel { voice: below < SPEECH_DB, below_overload_db: below }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loss_is_that_between_two_reports() {
-        let report = |packets, lost| Reception { packets, lost, ..Default::default() };
-        assert_eq!(recent_loss_percent(report(0, 0), report(0, 0)), 0);
-        assert_eq!(recent_loss_percent(report(1000, 0), report(1225, 25)), 10);
-        assert_eq!(recent_loss_percent(report(1000, 100), report(1250, 100)), 0);
-        assert_eq!(recent_loss_percent(report(0, 0), report(0, 50)), 100);
-    }
-
-    #[test]
-    fn loudness_is_told_as_rfc_6464_says() {
-        let silence = level(&[0; FRAME_SAMPLES]);
-        assert_eq!(silence, AudioLevel { voice: false, below_overload_db: 127 });
-        let loudest = level(&[i16::MAX; FRAME_SAMPLES]);
-        assert_eq!(loudest, AudioLevel { voice: true, below_overload_db: 0 });
-        let tenth = level(&[3_277; FRAME_SAMPLES]);
-        assert!(tenth.below_overload_db.abs_diff(20) <= 1, "{tenth:?}");
     }
 }

@@ -3,21 +3,22 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use opus::{Application, Bitrate, Channels, Encoder};
+use tandem_audio::opus::{Application, Encoder, EncoderOptions};
 use tokio::sync::mpsc;
 
-use super::{Frame, SAMPLE_HZ, VoiceError, ogg_opus, wav};
+use super::files::{OggRecording, WavRecording};
+use super::{Frame, VoiceError};
 use crate::limits;
 
 /// Bits a second of a mix that is recorded: transparent for several voices.
-const MIX_BITRATE: i32 = 48_000;
+const MIX_BITRATE: u32 = 48_000;
 
 /// Where what is heard goes.
 pub struct Sink(Kind);
 
 enum Kind {
     Nowhere,
-    Wav(Box<wav::Recording>),
+    Wav(Box<WavRecording>),
     OggOpus(Box<Packets>),
     Frames(mpsc::Sender<Box<Frame>>),
     #[cfg(feature = "devices")]
@@ -26,7 +27,7 @@ enum Kind {
 
 /// A file of packets: those that came, and a mix of several voices, which has to be encoded.
 struct Packets {
-    recording: ogg_opus::Recording,
+    recording: OggRecording,
     /// Made when there is something to mix.
     encoder: Option<Encoder>,
 }
@@ -36,13 +37,13 @@ impl Packets {
         let encoder = match &mut self.encoder {
             Some(encoder) => encoder,
             none => {
-                let mut encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Audio)?;
-                encoder.set_bitrate(Bitrate::Bits(MIX_BITRATE))?;
-                none.insert(encoder)
+                let application = Application::Audio;
+                none.insert(Encoder::new(EncoderOptions { application, bitrate: MIX_BITRATE, ..EncoderOptions::default() })?)
             }
         };
-        let packet = encoder.encode_vec(frame, limits::OPUS_PACKET_BYTES_MAX)?;
-        self.recording.write(packet.into())
+        let mut packet = [0; limits::OPUS_PACKET_BYTES_MAX];
+        let bytes = encoder.encode(frame, &mut packet)?;
+        self.recording.write(Some(Bytes::copy_from_slice(&packet[..bytes])))
     }
 }
 
@@ -58,9 +59,9 @@ impl Sink {
     /// When it cannot be created, or its name does not say what it is.
     pub fn file(path: &Path) -> Result<Self, VoiceError> {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wav") => Ok(Self(Kind::Wav(Box::new(wav::Recording::create(path)?)))),
+            Some("wav") => Ok(Self(Kind::Wav(Box::new(WavRecording::create(path)?)))),
             Some("opus" | "ogg") => {
-                let recording = ogg_opus::Recording::create(path)?;
+                let recording = OggRecording::create(path)?;
                 Ok(Self(Kind::OggOpus(Box::new(Packets { recording, encoder: None }))))
             }
             _ => Err(VoiceError::UnknownFormat(path.display().to_string())),
@@ -88,9 +89,8 @@ impl Sink {
 
     /// Takes a packet, or `None` for one that was lost; only when packets are wanted.
     pub(super) fn packet(&mut self, packet: Option<Bytes>) -> Result<(), VoiceError> {
-        match (&mut self.0, packet) {
-            (Kind::OggOpus(packets), Some(packet)) => packets.recording.write(packet),
-            (Kind::OggOpus(packets), None) => packets.recording.lost(),
+        match &mut self.0 {
+            Kind::OggOpus(packets) => packets.recording.write(packet),
             _ => Ok(()),
         }
     }

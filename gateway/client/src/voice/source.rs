@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{FRAME_SAMPLES, Frame, SAMPLE_HZ, VoiceError, ogg_opus, wav};
+use super::{FRAME_SAMPLES, Frame, SAMPLE_HZ, VoiceError, files};
 
 /// How loud a tone is: -12 dB below full scale, so that nothing on the way clips.
 const TONE_AMPLITUDE: f64 = 8_231.0;
@@ -61,8 +61,8 @@ impl Source {
     /// When it cannot be read, is something else, is longer than an hour, or is Ogg Opus whose packets are not of 20 ms.
     pub fn file(path: &Path) -> Result<Self, VoiceError> {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("wav") => Ok(Self::samples(wav::read(path)?)),
-            Some("opus" | "ogg") => Ok(Self(Kind::Packets(ogg_opus::read(path)?.into()))),
+            Some("wav") => Ok(Self::samples(files::read_wav(path)?)),
+            Some("opus" | "ogg") => Ok(Self(Kind::Packets(files::read_ogg(path)?.into()))),
             _ => Err(VoiceError::UnknownFormat(path.display().to_string())),
         }
     }

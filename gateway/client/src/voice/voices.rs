@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use tandem_audio::mix::Mixer;
+use tandem_audio::pcm::SILENCE;
 use tandem_switch::id::FlowId;
 use tandem_switch::media::jitter::Playout;
 use tandem_switch::media::stats::Reception;
 use tandem_switch::time::Instant;
 
 use super::ear::Ear;
-use super::mix::mix;
 use super::{Frame, VoiceError};
 use crate::limits;
 
@@ -20,6 +21,7 @@ pub(super) struct Voices {
     ears: BTreeMap<FlowId, Ear>,
     /// What was received of flows that are heard no more.
     gone: Reception,
+    mixer: Mixer,
 }
 
 impl Voices {
@@ -81,12 +83,14 @@ impl Voices {
 
     /// The mix to play for the 20 ms from `now`.
     pub(super) fn pull(&mut self, now: Instant) -> Frame {
-        let heard = |ear: &mut Ear| {
+        self.mixer.begin();
+        for ear in self.ears.values_mut() {
             let playout = ear.pull(now);
-            ear.decode(playout)
-        };
-        let frames: Vec<Frame> = self.ears.values_mut().map(heard).collect();
-        mix(&frames)
+            self.mixer.add(&ear.decode(playout));
+        }
+        let mut mixed = SILENCE;
+        self.mixer.everybody(&mut mixed);
+        mixed
     }
 }
 
@@ -95,7 +99,7 @@ mod tests {
     use std::f64::consts::TAU;
 
     use bytes::BytesMut;
-    use opus::{Application, Channels, Encoder};
+    use tandem_audio::opus::{Application, Encoder, EncoderOptions, PACKET_BYTES_MAX};
     use tandem_switch::media::rtp::{Header, OPUS_PAYLOAD_TYPE};
 
     use super::super::{FRAME_SAMPLES, SAMPLE_HZ};
@@ -113,7 +117,8 @@ mod tests {
 
     impl Talker {
         fn new(hz: f64) -> Self {
-            let encoder = Encoder::new(SAMPLE_HZ, Channels::Mono, Application::Audio).unwrap();
+            let options = EncoderOptions { application: Application::Audio, ..EncoderOptions::default() };
+            let encoder = Encoder::new(options).unwrap();
             Self { hz, encoder, frames: 0 }
         }
 
@@ -131,7 +136,9 @@ mod tests {
             self.frames += 1;
             let mut packet = BytesMut::new();
             header.write(None, &mut packet);
-            packet.extend_from_slice(&self.encoder.encode_vec(&frame, 400).unwrap());
+            let mut opus = [0; PACKET_BYTES_MAX];
+            let bytes = self.encoder.encode(&frame, &mut opus).unwrap();
+            packet.extend_from_slice(&opus[..bytes]);
             packet.freeze()
         }
     }
