@@ -38,7 +38,11 @@ impl Packets {
             Some(encoder) => encoder,
             none => {
                 let application = Application::Audio;
-                none.insert(Encoder::new(EncoderOptions { application, bitrate: MIX_BITRATE, ..EncoderOptions::default() })?)
+                none.insert(Encoder::new(EncoderOptions {
+                    application,
+                    bitrate: MIX_BITRATE,
+                    ..EncoderOptions::default()
+                })?)
             }
         };
         let mut packet = [0; limits::OPUS_PACKET_BYTES_MAX];
