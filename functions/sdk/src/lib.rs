@@ -87,6 +87,10 @@ pub mod bindings {
             "tandem:voice/types@0.1.0/message-outcome": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/message-end": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/start-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/queue-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/queue-result": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/park-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/park-result": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/call-record": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/plan": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/step": [#[serde(rename_all = "kebab-case")]],
@@ -99,6 +103,7 @@ pub mod bindings {
             "tandem:voice/types@0.1.0/trunk-number": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/conference-step": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/enqueue-step": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/skill-need": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/voicemail-step": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/record-step": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/transfer-step": [#[serde(rename_all = "kebab-case")]],
@@ -125,9 +130,9 @@ pub use bindings::tandem::voice::types::Plan;
 pub use bindings::tandem::voice::types::{
     Address, AfterAnswer, AudioSource, CallRecord, Cause, ConferenceStep, Consultation, Context, DialOutcome, DialStep,
     DialStrategy, DialTarget, EnqueueStep, Error, Event, GatherEnd, GatherOutcome, GatherStep, Header, Legs,
-    MessageEnd, MessageOutcome, Outcome, ParkStep, Party, PlayOutcome, PlayStep, RecordAction, RecordStep, Rejection,
-    StartOutcome, Step, TapFormat, TapStep, Tone, TransferKind, TransferStep, Transport, TrunkNumber, Verification,
-    VoicemailStep,
+    MessageEnd, MessageOutcome, Outcome, ParkOutcome, ParkResult, ParkStep, Party, PlayOutcome, PlayStep, QueueOutcome,
+    QueueResult, RecordAction, RecordStep, Rejection, SkillNeed, StartOutcome, Step, TapFormat, TapStep, Tone,
+    TransferKind, TransferStep, Transport, TrunkNumber, Verification, VoicemailStep,
 };
 pub use clock::{LocalTime, Weekday};
 pub use dial::{ring, ring_weighted};

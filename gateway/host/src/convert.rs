@@ -107,6 +107,33 @@ fn outcome(outcome: &event::Outcome) -> wit::Outcome {
             },
             stayed: stay.stayed,
         }),
+        event::Outcome::Queued(queued) => wit::Outcome::Queued(wit::QueueOutcome {
+            queue: queued.queue.clone(),
+            result: match queued.result {
+                event::QueueResult::Connected => wit::QueueResult::Connected,
+                event::QueueResult::TimedOut => wit::QueueResult::TimedOut,
+                event::QueueResult::Full => wit::QueueResult::Full,
+                event::QueueResult::NoAgents => wit::QueueResult::NoAgents,
+                event::QueueResult::LeftByKey => wit::QueueResult::LeftByKey,
+                event::QueueResult::Removed => wit::QueueResult::Removed,
+                event::QueueResult::NoSuchQueue => wit::QueueResult::NoSuchQueue,
+            },
+            waited: queued.waited,
+            agent: queued.agent.clone(),
+            talked: queued.talked,
+        }),
+        event::Outcome::Parked(parked) => wit::Outcome::Parked(wit::ParkOutcome {
+            slot: parked.slot.clone(),
+            result: match parked.result {
+                event::ParkResult::PickedUp => wit::ParkResult::PickedUp,
+                event::ParkResult::TimedOut => wit::ParkResult::TimedOut,
+                event::ParkResult::SlotTaken => wit::ParkResult::SlotTaken,
+                event::ParkResult::Full => wit::ParkResult::Full,
+            },
+            waited: parked.waited,
+            by: parked.by.clone(),
+            talked: parked.talked,
+        }),
     }
 }
 
@@ -233,8 +260,10 @@ fn conference(step: wit::ConferenceStep) -> plan::ConferenceStep {
 }
 
 fn enqueue(step: wit::EnqueueStep) -> plan::EnqueueStep {
-    let wit::EnqueueStep { queue, priority, music, max_wait } = step;
-    plan::EnqueueStep { queue, priority, music: music.map(audio), max_wait }
+    let wit::EnqueueStep { queue, priority, music, max_wait, needs } = step;
+    let need = |wit::SkillNeed { skill, level }: wit::SkillNeed| plan::SkillNeed { skill, level };
+    let needs = needs.into_iter().map(need).collect();
+    plan::EnqueueStep { queue, priority, music: music.map(audio), max_wait, needs }
 }
 
 fn record(step: wit::RecordStep) -> plan::RecordStep {

@@ -88,7 +88,7 @@ async fn an_error_is_kept_short() {
 #[tokio::test]
 async fn an_impossible_plan_is_refused_by_name() {
     let table = [
-        ("impossible-step", "step 2: this gateway does not carry out `transfer` yet"),
+        ("impossible-step", "step 2: this gateway does not carry out `transfer attended` yet"),
         ("impossible-value", "step 2 (`pause`): the pause must be 1 to 60000 ms; got 0"),
         ("ten-thousand-targets", "step 2 (`dial`): 1 to 64 targets; got 10000"),
     ];

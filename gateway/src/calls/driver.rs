@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::calls::functions::{Functions, Share};
+use crate::calls::live::{self, LiveQuestion};
 use crate::calls::mailboxes::{self, MailboxQuestion};
 use crate::calls::metrics::{AnswerLabel, CallMetrics, CauseLabel, CodeLabel, FindingLabel, InsteadLabel};
 use crate::calls::outside::{About, Directory, DirectoryQuestion, World};
@@ -72,6 +73,8 @@ pub enum Command {
         /// How many there are.
         messages: u64,
     },
+    /// A question about a tenant's live calls and queues, or a change of a call.
+    Live(TenantId, LiveQuestion),
     /// No new sessions and calls; answered when no call is left.
     Drain(oneshot::Sender<()>),
     /// End every call and session; answered when every record is stored.
@@ -307,6 +310,10 @@ impl CallDriver {
             Command::Waiting { tenant, user, waiting, messages } => {
                 self.handle(Input::Waiting { tenant, user, waiting, messages });
             }
+            Command::Live(tenant, question) => {
+                let now = self.now();
+                live::answer(&mut self.parts.exchange, now, &tenant, question);
+            }
             Command::Drain(done) => {
                 self.drained = Some(done);
                 self.handle(Input::Drain);
@@ -397,12 +404,12 @@ impl CallDriver {
     fn look_up(&self, question: DirectoryQuestion) {
         let DirectoryQuestion { tenant, about, answer } = question;
         let exchange = &self.parts.exchange;
-        let found = match about {
-            About::Reachable(user) => exchange.reachable(&tenant, &user),
-            About::Room(name) => exchange.room_occupancy(&tenant, &name).unwrap_or(0) as usize,
+        let count = match about {
+            About::Reachable(user) => Some(exchange.reachable(&tenant, &user)),
+            About::Room(name) => Some(exchange.room_occupancy(&tenant, &name).unwrap_or(0) as usize),
+            About::Queue(queue) => exchange.queue_length(&tenant, &queue),
         };
-        // Whoever asked may have stopped waiting.
-        let _ = answer.send(found);
+        let _ = answer.send(count);
     }
 
     /// Every side effect of the product.

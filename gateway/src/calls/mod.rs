@@ -12,6 +12,7 @@
 pub mod budgets;
 pub mod driver;
 pub mod functions;
+pub mod live;
 pub mod mailboxes;
 pub mod masking;
 pub mod metrics;

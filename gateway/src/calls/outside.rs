@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tandem_host::outside::{Bytes, Outside, Question, Refusal, Reply};
-use tandem_switch::id::{RoomName, TenantId, UserId};
+use tandem_switch::id::{QueueId, RoomName, TenantId, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::calls::budgets::Budgets;
@@ -28,8 +28,8 @@ pub struct DirectoryQuestion {
     pub tenant: TenantId,
     /// What it asks.
     pub about: About,
-    /// Where the answer goes.
-    pub answer: oneshot::Sender<usize>,
+    /// Where the answer goes; `None`: there is no such thing.
+    pub answer: oneshot::Sender<Option<usize>>,
 }
 
 /// What a question for the call driver is about.
@@ -39,6 +39,8 @@ pub enum About {
     Reachable(UserId),
     /// How many parties are in a room and a channel of this name.
     Room(RoomName),
+    /// How many callers wait in a queue.
+    Queue(QueueId),
 }
 
 /// Asks the call driver who is reachable. Clones share it.
@@ -55,15 +57,21 @@ impl Directory {
     async fn reachable(&self, tenant: TenantId, user: &str) -> Result<usize, Refusal> {
         // What can be no user's name is nobody's.
         let Ok(user) = UserId::new(user) else { return Ok(0) };
-        self.ask(tenant, About::Reachable(user)).await
+        self.ask(tenant, About::Reachable(user)).await.map(|devices| devices.unwrap_or(0))
     }
 
     async fn room(&self, tenant: TenantId, room: &str) -> Result<usize, Refusal> {
         let Ok(room) = RoomName::new(room) else { return Ok(0) };
-        self.ask(tenant, About::Room(room)).await
+        self.ask(tenant, About::Room(room)).await.map(|parties| parties.unwrap_or(0))
     }
 
-    async fn ask(&self, tenant: TenantId, about: About) -> Result<usize, Refusal> {
+    async fn queue_length(&self, tenant: TenantId, queue: &str) -> Result<usize, Refusal> {
+        let no_such = || Refusal::NoSuch(format!("queue {queue:?}"));
+        let name = QueueId::new(queue).map_err(|_| no_such())?;
+        self.ask(tenant, About::Queue(name)).await?.ok_or_else(no_such)
+    }
+
+    async fn ask(&self, tenant: TenantId, about: About) -> Result<Option<usize>, Refusal> {
         let (answer, answered) = oneshot::channel();
         let busy = |_| Refusal::Failed("the gateway is too busy to look".into());
         self.0.try_send(DirectoryQuestion { tenant, about, answer }).map_err(busy)?;
@@ -155,7 +163,10 @@ impl Surroundings {
                 let devices = self.world.directory.reachable(tenant.clone(), &user).await?;
                 Ok(Reply::Number(i64::try_from(devices).unwrap_or(i64::MAX)))
             }
-            Question::QueueLength { queue } => Err(Refusal::NoSuch(format!("queue {queue:?}"))),
+            Question::QueueLength { queue } => {
+                let callers = self.world.directory.queue_length(tenant.clone(), &queue).await?;
+                Ok(Reply::Number(i64::try_from(callers).unwrap_or(i64::MAX)))
+            }
             Question::RoomOccupancy { room } => {
                 let parties = self.world.directory.room(tenant.clone(), &room).await?;
                 Ok(Reply::Number(i64::try_from(parties).unwrap_or(i64::MAX)))

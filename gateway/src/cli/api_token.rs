@@ -20,7 +20,7 @@ Examples:
   tandem api-token list
 
 Scopes: *, settings:read, settings:write, keys:write, functions:read, functions:write, variables:write, kv:read, kv:write,
-records:read, invocations:read. Nobody grants more than they have.")]
+calls:read, calls:write, records:read, invocations:read. Nobody grants more than they have.")]
 pub struct ApiTokenArgs {
     #[command(subcommand)]
     command: ApiTokenCommand,

@@ -4,6 +4,7 @@ mod api_token;
 mod audit;
 mod binding;
 pub mod call;
+mod calls;
 mod check;
 mod completions;
 mod deploy;
@@ -13,6 +14,7 @@ mod invocations;
 mod key;
 mod kv;
 mod login;
+mod queues;
 mod records;
 mod remote;
 mod replay;
@@ -61,6 +63,8 @@ A tenant's functions:
   bind          let a function answer for a number or address
   unbind        not any more
   bindings      which function answers for what
+  queues        queues, who serves them, and who waits
+  calls         live calls, and changing them
   variable      variables and secrets
   kv            key-value stores
 
@@ -145,6 +149,10 @@ pub enum Command {
     Unbind(binding::UnbindArgs),
     /// List which function answers for what.
     Bindings(binding::BindingsArgs),
+    /// Queues, who serves them, and who waits.
+    Queues(queues::QueuesArgs),
+    /// Live calls, and changing them.
+    Calls(calls::CallsArgs),
     /// Variables and secrets that functions read.
     Variable(variable::VariableArgs),
     /// Key-value stores.
@@ -212,6 +220,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Bind(args) => block_on(binding::bind(args)),
         Command::Unbind(args) => block_on(binding::unbind(args)),
         Command::Bindings(args) => block_on(binding::list(args)),
+        Command::Calls(args) => block_on(calls::run(args)),
+        Command::Queues(args) => block_on(queues::run(args)),
         Command::Variable(args) => block_on(variable::run(args)),
         Command::Kv(args) => block_on(kv::run(args)),
         Command::Logs(args) => block_on(invocations::logs(args)),

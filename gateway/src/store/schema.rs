@@ -25,7 +25,7 @@ pub(super) struct Schema {
 }
 
 /// `tandem.sqlite`.
-pub(super) const STORE: Schema = Schema { migrations: &[RECORDS, TENANTS, AUDIO], synchronous: "FULL" };
+pub(super) const STORE: Schema = Schema { migrations: &[RECORDS, TENANTS, AUDIO, QUEUES], synchronous: "FULL" };
 
 /// `invocations.sqlite`: what happened is worth having, and not worth a flush for each invocation.
 pub(super) const INVOCATIONS: Schema = Schema { migrations: &[INVOCATION], synchronous: "NORMAL" };
@@ -253,6 +253,15 @@ const AUDIO: &str = "
     ) STRICT;
     CREATE INDEX message_by_mailbox ON message (tenant, mailbox, seq);
     CREATE INDEX message_by_recording ON message (tenant, recording);
+";
+
+const QUEUES: &str = "
+    CREATE TABLE queue (
+        tenant TEXT NOT NULL REFERENCES tenant ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (tenant, name)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 const INVOCATION: &str = "

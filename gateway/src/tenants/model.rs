@@ -1,5 +1,8 @@
 //! What tenants have, as the control API shows it and the store keeps it. All of it is plain data; names were checked when it was made.
 
+mod live;
+mod queue;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,8 @@ use utoipa::ToSchema;
 
 mod audio;
 
+pub use self::live::{CallSide, HangupCall, LiveCall, PlayToCall, RedirectCall, SideOfCall, TransferCall};
+pub use self::queue::{Queue, QueueAgent, QueueCaller, QueueFigures, QueueSettings, QueueState, QueueWaits};
 pub use audio::*;
 
 /// Counts the changes of a resource; its ETag is the number in quotes.
@@ -509,6 +514,12 @@ pub enum Scope {
     /// See invocations and logs.
     #[serde(rename = "invocations:read")]
     InvocationsRead,
+    /// See live calls, and who waits in queues.
+    #[serde(rename = "calls:read")]
+    CallsRead,
+    /// Change live calls: hang up, redirect, mute, transfer, play.
+    #[serde(rename = "calls:write")]
+    CallsWrite,
     /// See and hear prompts.
     #[serde(rename = "prompts:read")]
     PromptsRead,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::change::kept;
 use super::model::{self, Binding, Function, Settings, Variables, VersionNumber, VersionState};
-use super::{Result, TenantError, Tenants, bindings, functions, keys, rollouts, settings, users, variables};
+use super::{Result, TenantError, Tenants, bindings, functions, keys, queues, rollouts, settings, users, variables};
 use crate::calls::driver::Command;
 use crate::calls::routing::{Deployed, Routing, Version, Watched};
 
@@ -24,6 +24,8 @@ pub(super) enum Effect {
     Keys,
     /// Users.
     Users,
+    /// Queues.
+    Queues,
     /// Functions, bindings, variables.
     Routing,
     /// Settings, of which limits are routing's as well.
@@ -83,7 +85,7 @@ impl Tenants {
         match effect {
             Effect::Nothing => Ok(()),
             Effect::Keys => self.publish_keys_of(tenant).await,
-            Effect::Users => self.publish_settings(tenant).await,
+            Effect::Users | Effect::Queues => self.publish_settings(tenant).await,
             Effect::Routing => self.publish_routing(tenant).await,
             Effect::Settings => {
                 self.publish_settings(tenant).await?;
@@ -144,9 +146,11 @@ impl Tenants {
 
     async fn core_settings(&self, tenant: &TenantId) -> Result<Box<TenantSettings>> {
         let name = tenant.clone();
-        let (settings, users) = self
-            .read(move |connection| Ok((settings::find(connection, &name)?.settings, users::all(connection, &name)?)))
-            .await?;
+        let read = |connection: &Connection, name: &TenantId| {
+            let settings = settings::find(connection, name)?.settings;
+            Ok((settings, users::all(connection, name)?, queues::all(connection, name)?))
+        };
+        let (settings, users, queues) = self.read(move |connection| read(connection, &name)).await?;
         let default_plan = match settings.default_plan {
             model::DefaultPlan::RingDialled { ring_seconds } => {
                 DefaultPlan::RingDialled { ring_timeout: Duration::from_secs(ring_seconds) }
@@ -158,7 +162,14 @@ impl Tenants {
         };
         let limit = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         let (sessions_max, calls_max) = (limit(settings.limits.sessions), limit(settings.limits.calls));
-        Ok(Box::new(TenantSettings { users, default_plan, sessions_max, calls_max, ..TenantSettings::default() }))
+        Ok(Box::new(TenantSettings {
+            users,
+            queues,
+            default_plan,
+            sessions_max,
+            calls_max,
+            ..TenantSettings::default()
+        }))
     }
 
     /// How a tenant's calls are routed, every function that answers loaded.

@@ -121,6 +121,10 @@ pub enum Outcome {
     Started(StartOutcome),
     /// What a `conference`, `broadcast` or `listen` brought.
     Conferenced(RoomOutcome),
+    /// What an `enqueue` brought.
+    Queued(QueueOutcome),
+    /// What a `park` brought.
+    Parked(ParkOutcome),
 }
 
 /// What a stay in a room or channel brought.
@@ -205,6 +209,72 @@ pub struct StartOutcome {
     pub id: Option<String>,
     /// What went wrong.
     pub failure: Option<String>,
+}
+
+/// What an `enqueue` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct QueueOutcome {
+    /// Which queue.
+    pub queue: String,
+    /// How the caller left it.
+    pub result: QueueResult,
+    /// How long the caller waited, milliseconds.
+    pub waited: u32,
+    /// The agent who took the call.
+    pub agent: Option<String>,
+    /// How long the two talked, milliseconds.
+    pub talked: u32,
+}
+
+/// How a caller left a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueResult {
+    /// An agent took the call.
+    Connected,
+    /// The longest wait was over.
+    TimedOut,
+    /// As many waited as may.
+    Full,
+    /// Nobody who could serve the caller is logged on.
+    NoAgents,
+    /// The caller pressed the queue's exit key.
+    LeftByKey,
+    /// The queue was removed.
+    Removed,
+    /// There is no such queue.
+    NoSuchQueue,
+}
+
+/// What a `park` brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct ParkOutcome {
+    /// The slot that the call was parked in.
+    pub slot: Option<String>,
+    /// How it went.
+    pub result: ParkResult,
+    /// How long the caller waited, milliseconds.
+    pub waited: u32,
+    /// Who picked the call up.
+    pub by: Option<String>,
+    /// How long the two talked, milliseconds.
+    pub talked: u32,
+}
+
+/// How a parked call went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParkResult {
+    /// Somebody picked it up.
+    PickedUp,
+    /// Nobody did in time.
+    TimedOut,
+    /// Another call is parked in that slot.
+    SlotTaken,
+    /// As many calls are parked as may be.
+    Full,
 }
 
 /// What a `dial` brought.

@@ -217,3 +217,17 @@ pub const MAILBOX_REQUESTS_MAX: usize = 4;
 
 /// Most messages on one page of a mailbox: what fits in a line, with room to spare.
 pub const MESSAGES_PAGE_MAX: usize = 50;
+
+/// How long the new party of a transfer rings, and then the one who transferred.
+pub const TRANSFER_RING_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Most calls of one tenant that are parked at once. Further: refused.
+pub const PARKED_PER_TENANT_MAX: usize = 1000;
+
+/// Shortest and longest time that a call may be parked. Outside: the plan, or the message, is refused.
+pub const PARK_MIN: Duration = Duration::from_secs(1);
+/// See [`PARK_MIN`].
+pub const PARK_MAX: Duration = Duration::from_hours(1);
+
+/// How long a call is parked when a client says nothing.
+pub const PARK_TIMEOUT: Duration = Duration::from_mins(2);

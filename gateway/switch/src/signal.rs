@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::cause::Cause;
 use crate::event::Header;
-use crate::id::{CallId, FlowId, MailboxId, RoomName, SessionId, TenantId, UserId};
+use crate::id::{CallId, FlowId, MailboxId, QueueId, RoomName, SessionId, TenantId, UserId};
 use crate::limits;
 use crate::mailbox::{MailboxRequest, Message};
 use crate::media::stats::Reception;
 use crate::plan::RecordAction;
+use crate::queue::AgentState;
 use crate::room::{RoomAction, RoomCause, RoomKind, RoomNews};
 use crate::time::UnixMillis;
 
@@ -105,6 +106,37 @@ pub enum ClientMessage {
         call: CallId,
         /// Of `0-9`, `*`, `#`, `A-D`.
         digits: String,
+    },
+    /// Hands the other party over to somebody else, and leaves. When that one cannot be reached, the call comes back.
+    Transfer {
+        /// Which call.
+        call: CallId,
+        /// To whom: a user.
+        to: UserId,
+    },
+    /// Parks the other party, and leaves: somebody of the tenant picks the call up, or it comes back after a while.
+    Park {
+        /// Which call.
+        call: CallId,
+        /// Where; without it wherever there is room. Answered by `parked-in`.
+        #[serde(default)]
+        slot: Option<String>,
+        /// After how long it comes back, milliseconds, 1 s to 1 h; without it 2 min.
+        #[serde(default)]
+        timeout_ms: Option<u32>,
+    },
+    /// Takes a parked call: `incoming` and `connected` follow at once.
+    Pickup {
+        /// Of the slot.
+        slot: String,
+    },
+    /// Serves a queue, or not any more. Answered by `agent-state`.
+    Agent {
+        /// Which queue, for `log-on`; for `log-off` without it: all of them. For the others it is not looked at.
+        #[serde(default)]
+        queue: Option<QueueId>,
+        /// What to do.
+        action: AgentAction,
     },
     /// How well the other party is heard; for the record and for the other party's display.
     Report {
@@ -268,6 +300,20 @@ pub enum ServerMessage {
         /// How many there are.
         messages: u64,
     },
+    /// What this user is doing as an agent: after `agent`, and whenever it changes.
+    AgentState {
+        /// What.
+        state: AgentState,
+        /// The queues that they are logged on to.
+        queues: Vec<QueueId>,
+    },
+    /// The call that this session parked is there.
+    ParkedIn {
+        /// Which call.
+        call: CallId,
+        /// The slot to pick it up from.
+        slot: String,
+    },
     /// Answer to `ping`.
     Pong {
         /// Of `ping`.
@@ -323,6 +369,28 @@ pub enum Happening {
         name: Option<String>,
         /// What the caller dialled.
         to: String,
+    },
+    /// Comes after `incoming`: a queue offers this call.
+    Offered {
+        /// Which queue.
+        queue: QueueId,
+        /// How long the caller has waited, milliseconds.
+        waited_ms: u64,
+    },
+    /// This caller waits in a queue.
+    Queued {
+        /// Which queue.
+        queue: QueueId,
+        /// From 1.
+        position: u32,
+        /// How long the wait may take, milliseconds, when that can be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        estimate_ms: Option<u64>,
+    },
+    /// This caller is parked.
+    Parked {
+        /// Where.
+        slot: String,
     },
     /// The caller may hear a ring-back tone.
     Ringing,
@@ -412,6 +480,20 @@ pub enum Happening {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+}
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentAction {
+    /// Takes calls of a queue.
+    LogOn,
+    /// Does not any more.
+    LogOff,
+    /// Is to be offered no calls for now.
+    Pause,
+    /// Takes calls again: after a pause, being set aside, or in the middle of a wrap-up.
+    Resume,
 }
 
 /// A user and whether they can be reached.

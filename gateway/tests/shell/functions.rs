@@ -327,10 +327,10 @@ async fn who_is_reachable_and_who_is_in_a_room_is_asked_of_the_driver() {
         let DirectoryQuestion { tenant, about, answer } = questions.recv().await.unwrap();
         assert!(matches!(about, About::Reachable(user) if user.as_str() == "bob"));
         assert_eq!(tenant, acme());
-        answer.send(2).unwrap();
+        answer.send(Some(2)).unwrap();
         let DirectoryQuestion { about, answer, .. } = questions.recv().await.unwrap();
         assert!(matches!(about, About::Room(room) if room.as_str() == "all-hands"));
-        answer.send(31).unwrap();
+        answer.send(Some(31)).unwrap();
     };
     let ask = async {
         let reachable = outside.ask(Ask::Reachable { user: "bob".into() }).await;

@@ -70,6 +70,11 @@ fn check_action(action: &Action) {
             assert!((limits::MESSAGE_MIN..=limits::MESSAGE_MAX).contains(&voicemail.max_duration));
             assert!(voicemail.silence.is_none_or(|span| (limits::SILENCE_MIN..=limits::SILENCE_MAX).contains(&span)));
         }
+        Action::Enqueue(step) => {
+            assert!((limits::QUEUE_WAIT_MIN..=limits::QUEUE_WAIT_MAX).contains(&step.max_wait));
+            assert!(step.needs.len() <= limits::SKILLS_MAX);
+        }
+        Action::Park(park) => assert!((limits::PARK_MIN..=limits::PARK_MAX).contains(&park.timeout)),
         Action::Tap(tap) => assert!(tap.url.len() <= limits::TAP_URL_BYTES_MAX),
         Action::Redirect(address) => assert!(address.len() <= limits::ADDRESS_BYTES_MAX),
         Action::Pause(pause) => assert!((limits::PAUSE_MIN..=limits::PAUSE_MAX).contains(pause)),

@@ -255,6 +255,11 @@ impl Course {
                 self.print(&Line::Ended { cause, reason })?;
                 return Ok(Some(cause));
             }
+            Happening::Offered { queue, waited_ms } => Line::Offered { queue: queue.to_string(), waited_ms },
+            Happening::Queued { queue, position, estimate_ms } => {
+                Line::Queued { queue: queue.to_string(), position, estimate_ms }
+            }
+            Happening::Parked { slot } => Line::Parked { slot },
             Happening::Ringing => Line::Ringing,
             Happening::Disconnected => {
                 if let Some(hearing) = &mut self.hearing {

@@ -19,6 +19,9 @@ pub(super) enum Line {
     Answered,
     Hear { who: String },
     Recorded { on: bool },
+    Offered { queue: String, waited_ms: u64 },
+    Queued { queue: String, position: u32, estimate_ms: Option<u64> },
+    Parked { slot: String },
     Redirected { to: String },
     Entered { room: String },
     Speakers { speakers: Vec<String> },
@@ -67,6 +70,14 @@ impl fmt::Display for Line {
             Self::Hear { who } => write!(f, "You hear {who}, too."),
             Self::Recorded { on: true } => f.write_str("This call is being recorded."),
             Self::Recorded { on: false } => f.write_str("This call is no longer recorded."),
+            Self::Offered { queue, waited_ms } => {
+                write!(f, "The caller has waited in queue {queue} for {} s.", waited_ms / 1000)
+            }
+            Self::Queued { queue, position, estimate_ms: None } => write!(f, "Number {position} in queue {queue}."),
+            Self::Queued { queue, position, estimate_ms: Some(estimate) } => {
+                write!(f, "Number {position} in queue {queue}; about {} s to wait.", estimate.div_ceil(1000))
+            }
+            Self::Parked { slot } => write!(f, "Parked in slot {slot}."),
             Self::Redirected { to } => write!(f, "Call {to} instead."),
             Self::Entered { room } => write!(f, "In {room}."),
             Self::Speakers { speakers } if speakers.is_empty() => f.write_str("Nobody speaks."),

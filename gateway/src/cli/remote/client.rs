@@ -94,6 +94,11 @@ impl Client {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Does something that brings nothing back.
+    pub(crate) async fn tell(&self, path: &str, body: &impl Serialize) -> Result<()> {
+        self.send(self.request(Method::POST, path).json(body)).await.map(drop)
+    }
+
     /// Keeps something under its name; only if it is as it was at `expected`, when that is given.
     pub(crate) async fn put<T: DeserializeOwned>(
         &self,

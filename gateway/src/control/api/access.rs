@@ -49,8 +49,8 @@ pub(super) fn word(scope: Scope) -> String {
 
 use Need::{Nothing, Operator, Scope as Scoped, Token};
 use Scope::{
-    FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, RecordsRead, SettingsRead,
-    SettingsWrite, VariablesWrite,
+    CallsRead, CallsWrite, FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, RecordsRead,
+    SettingsRead, SettingsWrite, VariablesWrite,
 };
 
 /// Every operation and what it needs. `HEAD` is as `GET`.
@@ -94,6 +94,18 @@ pub(super) const ACCESS: &[(&str, &str, Need)] = &[
     ("GET", "/v1/tenants/{tenant}/bindings", Scoped(SettingsRead)),
     ("PUT", "/v1/tenants/{tenant}/bindings/{pattern}", Scoped(SettingsWrite)),
     ("DELETE", "/v1/tenants/{tenant}/bindings/{pattern}", Scoped(SettingsWrite)),
+    ("GET", "/v1/tenants/{tenant}/queues", Scoped(SettingsRead)),
+    ("GET", "/v1/tenants/{tenant}/queues/{queue}", Scoped(SettingsRead)),
+    ("GET", "/v1/tenants/{tenant}/queues/{queue}/state", Scoped(CallsRead)),
+    ("GET", "/v1/tenants/{tenant}/calls", Scoped(CallsRead)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/hangup", Scoped(CallsWrite)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/redirect", Scoped(CallsWrite)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/mute", Scoped(CallsWrite)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/unmute", Scoped(CallsWrite)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/transfer", Scoped(CallsWrite)),
+    ("POST", "/v1/tenants/{tenant}/calls/{call}/play", Scoped(CallsWrite)),
+    ("PUT", "/v1/tenants/{tenant}/queues/{queue}", Scoped(SettingsWrite)),
+    ("DELETE", "/v1/tenants/{tenant}/queues/{queue}", Scoped(SettingsWrite)),
     ("GET", "/v1/tenants/{tenant}/variables", Scoped(SettingsRead)),
     ("PUT", "/v1/tenants/{tenant}/variables/{variable}", Scoped(VariablesWrite)),
     ("DELETE", "/v1/tenants/{tenant}/variables/{variable}", Scoped(VariablesWrite)),

@@ -8,6 +8,7 @@ mod access;
 mod attempts;
 mod audit;
 mod bindings;
+mod calls;
 mod components;
 mod deployments;
 mod etag;
@@ -22,6 +23,7 @@ mod metrics;
 mod openapi;
 mod paths;
 mod problem;
+mod queues;
 mod records;
 mod tenants;
 mod tokens;
@@ -119,6 +121,8 @@ fn operations() -> OpenApiRouter<Api> {
         bindings::routes(),
         variables::routes(),
         kv::routes(),
+        queues::routes(),
+        calls::routes(),
         records::routes(),
         invocations::routes(),
         audit::routes(),

@@ -22,7 +22,7 @@ const CACHEABLE: [&str; 3] = ["showTenant", "showFunction", "getComponent"];
         title = "Tandem control API",
         version = "1",
         description = "Tenants, and everything they have: keys, users, functions with their versions and roll-outs, bindings, variables, \
-            key-value stores, records, invocations, audit log. Send `Authorization: Bearer <token>`: the operator's token may do \
+            key-value stores, queues, records, invocations, audit log. Send `Authorization: Bearer <token>`: the operator's token may do \
             everything, a tenant's control token what its scopes allow (`x-scope` of each operation). Every refusal is a problem \
             document (RFC 9457). Times are milliseconds since 1970.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
@@ -41,6 +41,8 @@ const CACHEABLE: [&str; 3] = ["showTenant", "showFunction", "getComponent"];
         (name = "bindings", description = "Which function answers for what was dialled"),
         (name = "variables", description = "Variables and secrets of functions"),
         (name = "kv", description = "Key-value stores of functions"),
+        (name = "calls", description = "Live calls"),
+        (name = "queues", description = "Queues"),
         (name = "records", description = "Call records"),
         (name = "invocations", description = "What functions were asked and did"),
         (name = "audit", description = "Who changed what"),

@@ -1,7 +1,7 @@
 //! What stands in paths and queries, parsed into what it means. What does not parse is a bad request that names the rule.
 
 use serde::Deserialize;
-use tandem_switch::id::{FunctionId, TenantId, UserId};
+use tandem_switch::id::{CallId, FunctionId, QueueId, TenantId, UserId};
 use utoipa::IntoParams;
 
 use super::problem::{Kind, Problem};
@@ -198,6 +198,18 @@ paths! {
         /// The key, percent-encoded (a `/` in it as `%2F`).
         #[param(value_type = String, example = "greeting")]
         key: Text<KV_KEY_BYTES_MAX>,
+    }
+    /// `…/calls/{call}/…`
+    OfCall {
+        /// The call's identifier.
+        #[param(value_type = String, example = "0000000000000000000000001a")]
+        call: CallId,
+    }
+    /// `…/queues/{queue}…`
+    OfQueue {
+        /// The queue's name.
+        #[param(value_type = String, example = "help")]
+        queue: QueueId,
     }
     /// `…/invocations/{invocation}`
     OfInvocation {

@@ -82,12 +82,12 @@ impl Call {
         let context = Context {
             call: invitation.call.to_string(),
             from: Party {
-                address: invitation.caller.user.to_string(),
-                display_name: invitation.caller.name.clone(),
+                address: self.began_by().user.to_string(),
+                display_name: self.began_by().name.clone(),
                 verified_by: Verification::Token,
             },
             to: invitation.to.clone(),
-            transport: invitation.caller.transport,
+            transport: self.began_by().transport,
             node: String::new(),
             region: String::new(),
             headers: invitation.headers.clone(),
@@ -138,7 +138,7 @@ impl Call {
         self.fall_back(now, String::new(), failure.to_string());
     }
 
-    fn follow(&mut self, now: Instant, plan: Accepted) {
+    pub(super) fn follow(&mut self, now: Instant, plan: Accepted) {
         self.plan = plan;
         self.cursor = 0;
         self.outcome = Outcome::None;

@@ -168,6 +168,13 @@ impl Call {
         }
     }
 
+    /// A tap ends before its far end wants it.
+    pub(super) fn end_tap(&mut self, tap: TapId) {
+        self.copies.taps.retain(|(id, _)| *id != tap);
+        self.outputs.push_back(Output::Gates);
+        self.outputs.push_back(Output::Audio(AudioCommand::Untap { tap }));
+    }
+
     /// The call ends: so does everything that copies its voices.
     pub(super) fn end_copies(&mut self, now: Instant) {
         self.close_message(now);

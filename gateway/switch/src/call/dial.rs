@@ -140,6 +140,9 @@ impl Call {
             dialling.round += 1;
         }
         let cause = dialling.failure.unwrap_or(Cause::NoAnswer);
+        if self.transfer_failed(now, cause) {
+            return;
+        }
         self.dial_over(now, DialOutcome { cause, answered_by: None, talked: 0 });
     }
 
@@ -190,6 +193,9 @@ impl Call {
 
     /// A device rings no more, or is not let through: it declined, or is gone. The last one ends the round.
     pub(super) fn leg_failed(&mut self, now: Instant, session: SessionId, cause: Cause) {
+        if matches!(self.state, State::Queued(_)) {
+            return self.agent_leg_failed(session, cause);
+        }
         let State::Dialling(dialling) = &mut self.state else { return };
         let was_screened = dialling.screened.remove(&session).is_some();
         if !was_screened && dialling.ringing.remove(&session).is_none() {
@@ -295,14 +301,21 @@ impl Call {
     /// The first device that is let through gets the call; the others stop ringing.
     fn let_through(&mut self, now: Instant, session: SessionId, user: UserId) {
         let State::Dialling(dialling) = &mut self.state else { return };
-        let talk = Talk::new(now, session, user.clone(), &dialling.dial);
+        let talk = Talk::new(now, session, user, &dialling.dial);
         let (ringing, screened) = (std::mem::take(&mut dialling.ringing), std::mem::take(&mut dialling.screened));
         for other in screened.keys() {
             self.outputs.push_back(Output::Release(*other));
         }
         self.answered_elsewhere(ringing.into_keys().chain(screened.into_keys()));
+        self.transfer = None;
+        self.connect_with(now, talk);
+    }
+
+    /// A conversation begins.
+    pub(super) fn connect_with(&mut self, now: Instant, talk: Talk) {
+        let session = talk.callee;
         self.answered_at.get_or_insert(now);
-        self.answered_by = Some(user);
+        self.answered_by = Some(talk.callee_user.clone());
         self.hush_caller();
         self.enter(now, State::Talking(talk));
         let knows = std::mem::replace(&mut self.spoken_to, false);
@@ -316,7 +329,7 @@ impl Call {
         self.tell_recorded(session);
     }
 
-    fn answered_elsewhere(&mut self, others: impl Iterator<Item = SessionId>) {
+    pub(super) fn answered_elsewhere(&mut self, others: impl Iterator<Item = SessionId>) {
         for other in others {
             self.tell(other, Happening::Ended { cause: Cause::AnsweredElsewhere, reason: None });
         }

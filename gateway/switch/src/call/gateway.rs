@@ -89,6 +89,8 @@ impl Call {
             State::Playing(playing) if playing.playback == playback => self.play_over(now, failure),
             State::Gathering(gathering) if gathering.playing == Some(playback) => self.prompt_over(now),
             State::Messaging(_) => self.message_played(now, playback),
+            State::Queued(_) => self.queue_played(playback, failure),
+            State::Parked(_) => self.park_played(playback, failure),
             _ => {}
         }
     }
@@ -125,6 +127,7 @@ impl Call {
         match &mut self.state {
             State::Gathering(gathering) if gathering.playing.is_none() || gathering.gather.barge_in => {}
             State::Messaging(_) => return self.message_digits(now, digits),
+            State::Queued(_) => return self.queue_keys(digits),
             _ => {
                 let room = limits::TYPE_AHEAD_MAX.saturating_sub(self.typed.len());
                 self.typed.extend(digits.chars().take(room));

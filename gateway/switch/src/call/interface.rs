@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::{AudioCommand, RecordingId, Sound, TapId, Track};
+use crate::call::{Command, QueueDeed, QueueNews};
 use crate::cause::Cause;
-use crate::event::{Header, Transport};
+use crate::event::{Header, ParkResult, Transport};
 use crate::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use crate::id::{CallId, SessionId, TenantId, UserId};
 use crate::media::stats::Reception;
-use crate::plan::{Enter, RecordAction};
+use crate::plan::{Enter, Park, RecordAction};
 use crate::record::CallRecord;
 use crate::room::Exit;
 use crate::signal::{ErrorCode, Happening};
@@ -67,6 +68,14 @@ pub enum Input {
     RecordingFailed(RecordingId),
     /// A tap is over; why, if it failed.
     TapEnded(TapId, Option<String>),
+    /// The queue that the caller waits in says something.
+    Queue(QueueNews),
+    /// The slot that the call is parked in, or why there is none: the answer to [`Output::Park`].
+    Slot(Result<String, ParkResult>),
+    /// Somebody picks the parked call up.
+    PickedUp(SessionId, UserId),
+    /// Something is done to the call from outside.
+    Command(Command),
     /// The node stops.
     Shutdown,
 }
@@ -90,6 +99,10 @@ pub enum Deed {
     Unmute,
     /// Presses keys; checked already.
     Dtmf(String),
+    /// Hands the other party over to this user.
+    Transfer(UserId),
+    /// Parks the other party.
+    Park(Park),
     /// Wants the call recorded, or not any more.
     Record(RecordAction),
     /// Says how well the other party is heard.
@@ -146,6 +159,12 @@ pub enum Output {
     MuteInRoom(bool),
     /// A party that answered is not connected after all: its voice and its port are gone.
     Release(SessionId),
+    /// What the caller does in a queue.
+    Queue(QueueDeed),
+    /// Find a slot to park in, this one or any; answered with [`Input::Slot`], at once.
+    Park(Option<String>),
+    /// The call's slot is free again.
+    Unpark,
     /// Stop the voices of both parties; the callee's port is gone, the caller's stays.
     Disconnect,
     /// Stop all voices, close all ports.

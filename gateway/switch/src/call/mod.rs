@@ -7,28 +7,36 @@
 //! Deciding ──plan──▶ (next step) ──dial──▶ Dialling ──answer──▶ Talking ──▶ Over
 //!    ▲                │   ▲  │                │ nobody             │ callee hangs up, `go-on`
 //!    └────consult─────┘   │  └─pause─▶ Pausing│                    │
+//!                         │    enqueue, park ─▶ Queued, Parked
 //!                         │    play, gather, voicemail, tap ─▶ Playing, Gathering, Messaging, Tapping
 //!                         └───────────────────┴────────────────────┘
 //! ```
 //!
 //! Rules that hold in every state:
-//! - the caller hanging up ends the call: `cancelled` when nobody ever answered, else `normal`;
+//! - the caller hanging up ends the call: `cancelled` when nobody ever answered, else `normal`; "the caller" is who the call is carried on
+//!   for: after a transfer whoever stayed;
 //! - a session that is told `incoming` is told `ended` exactly once for it; a later dial of the same call may ring it anew;
 //! - the end tells everybody who is still a party, then gives [`Output::Record`], exactly once, and asks nothing afterwards but
 //!   the function's own accounting ([`Event::Ended`]), if a function ever answered for this call.
 
+mod command;
 mod consult;
 mod copies;
 mod dial;
 mod gateway;
 mod interface;
 mod message;
+mod music;
+mod park;
+mod queue;
 mod room;
 mod talk;
+mod transfer;
 
 use std::collections::VecDeque;
 
 use crate::audio::TapId;
+pub use crate::call::command::Command;
 use crate::call::consult::Consultations;
 use crate::call::copies::Copies;
 use crate::call::dial::Dialling;
@@ -37,8 +45,13 @@ pub use crate::call::interface::{
     Caller, Deed, Found, Gone, Hearer, Hearers, Input, Invitation, Output, PortDeed, Refusal, Side,
 };
 use crate::call::message::Messaging;
+use crate::call::park::Parked;
+use crate::call::queue::Queued;
+pub use crate::call::queue::{QueueDeed, QueueNews};
 use crate::call::room::Conferring;
-use crate::call::talk::Talk;
+use crate::call::talk::{Brings, Talk};
+use crate::call::transfer::Transfer;
+pub(crate) use crate::call::transfer::ring;
 use crate::cause::Cause;
 use crate::event::{Event, Outcome};
 use crate::exchange::Timer;
@@ -65,6 +78,10 @@ enum State {
     Gathering(Gathering),
     /// The caller leaves a message.
     Messaging(Messaging),
+    /// The caller waits for an agent.
+    Queued(Queued),
+    /// The caller waits for somebody to pick the call up.
+    Parked(Parked),
     /// The caller talks with a tap's far end.
     Tapping(TapId),
     /// The caller is in a room.
@@ -111,6 +128,12 @@ pub struct Call {
     /// Keys that the caller pressed before they were asked for.
     typed: String,
     copies: Copies,
+    /// Who began the call, when they left it and the other party goes on.
+    began_by: Option<Caller>,
+    /// The transfer under way.
+    transfer: Option<Transfer>,
+    /// Who parked the call and left.
+    returns_to: Option<UserId>,
     ringing_at: Option<Instant>,
     answered_at: Option<Instant>,
     answered_by: Option<UserId>,
@@ -138,6 +161,9 @@ impl Call {
             playbacks: 0,
             typed: String::new(),
             copies: Copies::default(),
+            began_by: None,
+            transfer: None,
+            returns_to: None,
             ringing_at: None,
             answered_at: None,
             answered_by: None,
@@ -155,7 +181,12 @@ impl Call {
         match input {
             Input::Party(session, deed) => return self.party(now, session, deed),
             Input::Planned(number, answer) => self.planned(now, number, *answer),
+            Input::Found(found) if matches!(self.state, State::Queued(_)) => self.agents_found(now, found),
             Input::Found(found) => self.found(now, found),
+            Input::Queue(news) => self.queue_news(now, news),
+            Input::Slot(slot) => self.slot(now, slot),
+            Input::PickedUp(session, user) => self.picked_up(now, session, user),
+            Input::Command(command) => return self.command(now, command),
             Input::Gone(session, gone) => self.gone(now, session, gone),
             Input::Played(session, playback, failure) => match session == self.invitation.caller.session {
                 true => self.played(now, playback, failure),
@@ -191,6 +222,9 @@ impl Call {
             State::Tapping(_) | State::Conferring(_) => {
                 Some((self.since + limits::CALL_DURATION_MAX, Timer::TimeLimit(call)))
             }
+            // The queue ends the wait.
+            State::Queued(_) => None,
+            State::Parked(parked) => Some((parked.deadline(), Timer::Step(call))),
             State::Over => None,
         }
     }
@@ -210,7 +244,8 @@ impl Call {
             State::Playing(_) => self.play_overdue(now),
             State::Gathering(_) => self.gather_overdue(now),
             State::Messaging(_) => self.message_overdue(now),
-            State::Over => {}
+            State::Parked(_) => self.park_overdue(now),
+            State::Queued(_) | State::Over => {}
         }
     }
 
@@ -219,6 +254,9 @@ impl Call {
             return Err(no_such_call());
         };
         match (role, deed) {
+            (Role::Ringing, Deed::Answer) if matches!(self.state, State::Queued(_)) => {
+                self.agent_answered(now, session)
+            }
             (Role::Ringing, Deed::Answer) => self.answered(now, session),
             (Role::Ringing, Deed::Decline(cause)) => self.leg_failed(now, session, cause),
             (Role::Ringing | Role::Screened, Deed::Hangup) => self.leg_failed(now, session, Cause::Declined),
@@ -243,10 +281,13 @@ impl Call {
             (Role::Talking(_), Deed::Record(action)) => self.record_deed(action)?,
             (Role::Talking(side), Deed::Hold) => self.hold(side, true),
             (Role::Talking(side), Deed::Resume) => self.hold(side, false),
+            (Role::Talking(side), Deed::Transfer(to)) => return self.transfer(now, side, to),
+            (Role::Talking(side), Deed::Park(park)) => return self.park_peer(now, side, park),
             (Role::Talking(side), Deed::Dtmf(digits)) => self.tell_side(side.other(), Happening::Dtmf { digits }),
             (Role::Talking(side), Deed::Report(reception)) => self.report(side, reception),
             (Role::Waiting, Deed::Hold | Deed::Resume | Deed::Dtmf(_) | Deed::Report(_) | Deed::Record(_))
-            | (Role::Screened, Deed::Hold | Deed::Resume | Deed::Mute | Deed::Unmute | Deed::Record(_)) => {
+            | (Role::Screened, Deed::Hold | Deed::Resume | Deed::Mute | Deed::Unmute | Deed::Record(_))
+            | (_, Deed::Transfer(_) | Deed::Park(_)) => {
                 return Err(wrong_state("nobody is connected yet; wait for `connected`"));
             }
         }
@@ -273,6 +314,7 @@ impl Call {
             _ if is_caller => Some(Role::Waiting),
             State::Dialling(dialling) if dialling.rings(session) => Some(Role::Ringing),
             State::Dialling(dialling) if dialling.screens(session) => Some(Role::Screened),
+            State::Queued(queued) if queued.rings(session) => Some(Role::Ringing),
             _ => None,
         }
     }
@@ -311,6 +353,8 @@ impl Call {
                 Action::Play(play) => return self.play(now, play),
                 Action::Gather(gather) => return self.gather(now, gather),
                 Action::Enter(enter) => return self.enter_room(now, enter),
+                Action::Enqueue(step) => return self.enqueue(now, step),
+                Action::Park(park) => return self.park(now, park),
                 Action::Voicemail(voicemail) => return self.voicemail(now, voicemail),
                 Action::Record { action, legs } => self.record_step(action, legs),
                 Action::Tap(tap) => {
@@ -367,7 +411,19 @@ impl Call {
                     self.tell(session, ended(cause));
                 }
             }
-            State::Talking(talk) => self.tell(talk.callee, ended(cause)),
+            State::Talking(talk) => {
+                if let Brings::Queue(_) = talk.brings {
+                    self.outputs.push_back(Output::Queue(QueueDeed::Finished(talk.callee_user.clone())));
+                }
+                self.tell(talk.callee, ended(cause));
+            }
+            State::Queued(queued) => {
+                self.outputs.push_back(Output::Queue(QueueDeed::Leave));
+                for session in queued.into_ringing() {
+                    self.tell(session, ended(cause));
+                }
+            }
+            State::Parked(_) => self.outputs.push_back(Output::Unpark),
             State::Pausing(_)
             | State::Playing(_)
             | State::Gathering(_)
@@ -385,9 +441,9 @@ impl Call {
         let record = CallRecord {
             call: self.invitation.call,
             tenant: self.invitation.tenant.clone(),
-            from: self.invitation.caller.user.clone(),
+            from: self.began_by().user.clone(),
             to: self.invitation.to.clone(),
-            transport: self.invitation.caller.transport,
+            transport: self.began_by().transport,
             started_at: self.clock.at(self.started),
             ringing_at: self.ringing_at.map(|at| self.clock.at(at)),
             answered_at: self.answered_at.map(|at| self.clock.at(at)),
@@ -429,7 +485,8 @@ impl Call {
         }
     }
 
-    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`, `playing`, `gathering`, `messaging`, `tapping`, `conferring` or `over`.
+    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`, `playing`, `gathering`, `messaging`, `queued`, `parked`,
+    /// `tapping`, `conferring` or `over`.
     pub fn state_word(&self) -> &'static str {
         match self.state {
             State::Deciding => "deciding",
@@ -439,6 +496,8 @@ impl Call {
             State::Playing(_) => "playing",
             State::Gathering(_) => "gathering",
             State::Messaging(_) => "messaging",
+            State::Queued(_) => "queued",
+            State::Parked(_) => "parked",
             State::Tapping(_) => "tapping",
             State::Conferring(_) => "conferring",
             State::Over => "over",

@@ -63,6 +63,19 @@ impl Call {
         self.advance(now);
     }
 
+    /// The caller is taken out of the room, to go on elsewhere.
+    pub(super) fn leave_room(&mut self, conferring: Conferring) {
+        let Conferring { enter, muted_before } = conferring;
+        if enter.entry.muted {
+            self.caller_muted = muted_before;
+        }
+        self.outputs.push_back(Output::Disconnect);
+        self.spoken_to = false;
+        self.told_ringing = false;
+        let exited = Happening::Exited { room: enter.room, cause: RoomCause::Left, reason: None };
+        self.tell(self.invitation.caller.session, exited);
+    }
+
     /// The caller mutes or unmutes while no other party is connected.
     pub(super) fn mute_waiting(&mut self, mute: bool) {
         self.caller_muted = mute;

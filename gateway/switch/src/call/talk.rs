@@ -3,28 +3,44 @@
 //! Hold belongs to the party that holds: both may hold at once ("hold glare"), and voice flows again when neither does. Doing
 //! twice what is already so changes nothing and tells nobody.
 
-use crate::call::{Call, Output, Side, State};
+use crate::call::{Call, Output, QueueDeed, Side, State};
 use crate::cause::Cause;
-use crate::event::DialOutcome;
+use crate::event::{DialOutcome, Outcome, ParkOutcome, QueueOutcome};
 use crate::id::{SessionId, UserId};
+use crate::limits;
 use crate::media::stats::Reception;
 use crate::plan::{AfterAnswer, Dial};
 use crate::record::EndedBy;
 use crate::signal::Happening;
 use crate::time::Instant;
 
+/// What a conversation brings to the plan, once it is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Brings {
+    /// The outcome of a `dial`.
+    Dial,
+    /// That of an `enqueue`.
+    Queue(QueueOutcome),
+    /// That of a `park`.
+    Park(ParkOutcome),
+    /// Nothing: no step of the plan brought it about.
+    Nothing,
+}
+
 /// A conversation.
 #[derive(Debug)]
 pub(super) struct Talk {
     pub(super) callee: SessionId,
-    callee_user: UserId,
+    pub(super) callee_user: UserId,
+    /// What the step brings that this conversation is of.
+    pub(super) brings: Brings,
     since: Instant,
     pub(super) until: Instant,
     after_answer: AfterAnswer,
     /// Who holds.
     caller_holds: bool,
     callee_holds: bool,
-    callee_muted: bool,
+    pub(super) callee_muted: bool,
     /// What each side last reported of what it hears.
     caller_hears: Option<Reception>,
     callee_hears: Option<Reception>,
@@ -35,9 +51,28 @@ impl Talk {
         Self {
             callee,
             callee_user,
+            brings: Brings::Dial,
             since: now,
             until: now + dial.max_duration,
             after_answer: dial.after_answer,
+            caller_holds: false,
+            callee_holds: false,
+            callee_muted: false,
+            caller_hears: None,
+            callee_hears: None,
+        }
+    }
+
+    /// A conversation that a step other than `dial` brought. When the callee hangs up first, the plan goes on, unless nothing is to be brought.
+    pub(super) fn after_step(now: Instant, callee: SessionId, callee_user: UserId, brings: Brings) -> Self {
+        let after_answer = if brings == Brings::Nothing { AfterAnswer::HangUp } else { AfterAnswer::GoOn };
+        Self {
+            callee,
+            callee_user,
+            brings,
+            since: now,
+            until: now + limits::CALL_DURATION_MAX,
+            after_answer,
             caller_holds: false,
             callee_holds: false,
             callee_muted: false,
@@ -107,8 +142,23 @@ impl Call {
         self.tell(self.invitation.caller.session, Happening::Disconnected);
         self.told_ringing = false;
         let talked = u32::try_from(now.since(talk.since).as_millis()).unwrap_or(u32::MAX);
+        match talk.brings {
+            Brings::Dial | Brings::Nothing => {}
+            Brings::Queue(outcome) => {
+                self.outputs.push_back(Output::Queue(QueueDeed::Finished(talk.callee_user)));
+                return self.step_over(now, Outcome::Queued(QueueOutcome { talked, ..outcome }));
+            }
+            Brings::Park(outcome) => return self.step_over(now, Outcome::Parked(ParkOutcome { talked, ..outcome })),
+        }
         let answered_by = Some(talk.callee_user.to_string());
         self.dial_over(now, DialOutcome { cause: Cause::Normal, answered_by, talked });
+    }
+
+    /// A step that connected the caller is over and the plan goes on.
+    fn step_over(&mut self, now: Instant, outcome: Outcome) {
+        self.last_dial = Some(Cause::Normal);
+        self.outcome = outcome;
+        self.advance(now);
     }
 
     /// The session of one side, while the two are connected.

@@ -206,6 +206,9 @@ impl Exchange {
             CallOutput::Release(session) => self.release(now, id, session),
             CallOutput::Disconnect => self.disconnect(now, id),
             CallOutput::Silence => self.silence(now, id),
+            CallOutput::Queue(deed) => self.queue_deed(now, id, deed),
+            CallOutput::Park(slot) => self.park(now, id, slot),
+            CallOutput::Unpark => self.unpark(id),
             CallOutput::Record(record) => self.outputs.push_back(Output::Record(record)),
         }
     }
@@ -270,6 +273,6 @@ impl Exchange {
     /// The `ref` of a call that this session began.
     pub(super) fn reference_of(&self, call: CallId, id: SessionId) -> Option<String> {
         let entry = self.calls.get(&call)?;
-        (entry.call.invitation().caller.session == id).then(|| entry.reference.clone())
+        (entry.call.began_by().session == id).then(|| entry.reference.clone())
     }
 }

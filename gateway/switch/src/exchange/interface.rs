@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::rooms::RoomVoice;
 use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
-use crate::id::{CallId, FlowId, LinkId, MailboxId, RoomId, SessionId, TenantId, UserId};
+use crate::id::{CallId, FlowId, LinkId, MailboxId, QueueId, RoomId, SessionId, TenantId, UserId};
 use crate::limits;
 use crate::mailbox::MailboxRequest;
 use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
+use crate::queue;
 use crate::record::{CallRecord, Instead};
 use crate::signal::{ClientMessage, DecodeError, GoodbyeReason, Hello, ServerMessage};
 use crate::token::{Identity, TokenError};
@@ -287,6 +288,8 @@ pub enum Gate {
 pub struct TenantSettings {
     /// The tenant's users and the names to show. Empty: any user whose token is good.
     pub users: BTreeMap<UserId, Option<String>>,
+    /// Its queues.
+    pub queues: BTreeMap<QueueId, queue::Settings>,
     /// What happens when the function fails or there is none.
     pub default_plan: DefaultPlan,
     /// Most sessions on this node.
@@ -303,6 +306,7 @@ impl Default for TenantSettings {
     fn default() -> Self {
         Self {
             users: BTreeMap::new(),
+            queues: BTreeMap::new(),
             default_plan: DefaultPlan::RingDialled { ring_timeout: Duration::from_secs(30) },
             sessions_max: limits::SESSIONS_PER_TENANT_MAX,
             calls_max: limits::CALLS_PER_TENANT_MAX,
@@ -352,6 +356,8 @@ pub enum Timer {
     Step(CallId),
     /// A room's news are told.
     Room(RoomId),
+    /// Queues have something to do.
+    Queues,
     /// A session without a link is given up.
     Grace(SessionId),
     /// A session's token expires.

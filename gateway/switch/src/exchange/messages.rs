@@ -75,6 +75,14 @@ impl Exchange {
                 return self.ask_mailbox(id, reference, mailbox, request);
             }
             ClientMessage::Watch { users } => return self.watch(id, users),
+            ClientMessage::Agent { queue, action } => return self.agent(now, id, queue, action),
+            ClientMessage::Pickup { slot } => return self.pick_up(now, id, &slot),
+            ClientMessage::Park { call, slot, timeout_ms } => {
+                about.call = Some(call);
+                self.must_be_party(id, call)?;
+                return self.park_peer(now, id, call, slot, timeout_ms);
+            }
+            ClientMessage::Transfer { call, to } => (call, Ok(Deed::Transfer(to))),
             ClientMessage::Ping { data } => {
                 self.send_to(id, ServerMessage::Pong { data });
                 return Ok(());
@@ -98,11 +106,14 @@ impl Exchange {
             ClientMessage::Report { call, reception } => (call, report(reception)),
         };
         about.call = Some(call);
-        // A call that this session is no party of is not even looked up, so that nothing can be learned of others' calls.
-        if !self.sessions.get(&id).is_some_and(|session| session.calls.contains(&call)) {
-            return Err(no_such_call());
-        }
+        self.must_be_party(id, call)?;
         self.call_input(now, call, CallInput::Party(id, deed?))
+    }
+
+    /// A call that this session is no party of is not even looked up, so that nothing can be learned of others' calls.
+    fn must_be_party(&self, id: SessionId, call: CallId) -> Result<(), Refusal> {
+        let is_party = self.sessions.get(&id).is_some_and(|session| session.calls.contains(&call));
+        if is_party { Ok(()) } else { Err(no_such_call()) }
     }
 }
 

@@ -13,7 +13,9 @@ mod calls;
 mod interface;
 mod mailbox;
 mod messages;
+mod parking;
 mod presence;
+mod queues;
 mod rooms;
 mod session;
 mod status;
@@ -35,7 +37,9 @@ use self::calls::LiveEntry;
 pub use self::interface::{
     Answer, Consult, ConsultFailure, DefaultPlan, Failed, Gate, Input, Output, TenantSettings, Timer,
 };
+use self::parking::Slots;
 use self::presence::Tenant;
+use self::queues::AllQueues;
 use self::rooms::Rooms;
 pub use self::rooms::{LiveRoomView, RoomVoice};
 use self::session::Session;
@@ -65,6 +69,8 @@ pub struct Exchange {
     calls: BTreeMap<CallId, LiveEntry>,
     flows: Flows,
     rooms: Rooms,
+    queues: AllQueues,
+    slots: Slots,
     ports: Ports,
     timers: BTreeSet<(Instant, Timer)>,
     /// Users whose presence may have changed during this input.
@@ -86,6 +92,8 @@ impl Exchange {
             calls: BTreeMap::new(),
             flows: Flows::default(),
             rooms: Rooms::default(),
+            queues: AllQueues::default(),
+            slots: Slots::default(),
             ports: Ports::default(),
             timers: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -96,7 +104,7 @@ impl Exchange {
     /// Takes one input. Afterwards drain [`Exchange::poll`].
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Tenant { tenant, settings } => self.configure(tenant, *settings),
+            Input::Tenant { tenant, settings } => self.configure(now, tenant, *settings),
             Input::Forget { tenant } => self.forget_tenant(now, &tenant),
             Input::Attach { link, transport, identity, hello } => {
                 self.attach(now, link, transport, *identity, &hello);
@@ -120,7 +128,18 @@ impl Exchange {
             Input::Drain => {}
             Input::Shutdown => self.shut_down(now),
         }
-        self.announce();
+        self.follow_up(now);
+    }
+
+    /// What comes of an input: what queues want, and what watchers are told; each may bring about the other.
+    fn follow_up(&mut self, now: Instant) {
+        loop {
+            self.serve_queues(now);
+            if self.touched.is_empty() {
+                return;
+            }
+            self.announce(now);
+        }
     }
 
     /// The next thing to do.
@@ -146,13 +165,14 @@ impl Exchange {
                 | Timer::TimeLimit(call)
                 | Timer::Step(call) => self.call_due(now, call),
                 Timer::Room(room) => self.room_due(now, room),
+                Timer::Queues => self.queues_due(now),
                 Timer::Grace(session) => self.end_session(now, session, Gone::Lost, None),
                 Timer::TokenExpiry(session) => {
                     self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::TokenExpired));
                 }
             }
+            self.follow_up(now);
         }
-        self.announce();
     }
 
     fn send(&mut self, link: LinkId, message: ServerMessage) {
@@ -182,6 +202,8 @@ impl Exchange {
         }
         self.sessions.clear();
         self.timers.clear();
+        self.queues = AllQueues::default();
+        self.slots = Slots::default();
         self.touched.clear();
         for tenant in self.tenants.values_mut() {
             tenant.forget_sessions();

@@ -120,7 +120,8 @@ impl Default for DefaultPlan {
 impl Exchange {
     /// A tenant's settings are new or changed. Calls under way keep the default plan they began with. Those who watch everybody
     /// are told of users that are new or have another name.
-    pub(super) fn configure(&mut self, id: TenantId, settings: TenantSettings) {
+    pub(super) fn configure(&mut self, now: Instant, id: TenantId, settings: TenantSettings) {
+        self.configure_queues(now, &id, &settings.queues);
         let tenant = self.tenants.entry(id).or_default();
         tenant.default_plan = Arc::new(settings.default_plan.clone());
         let before = std::mem::replace(&mut tenant.settings, settings);
@@ -138,6 +139,7 @@ impl Exchange {
         for session in sessions {
             self.end_session(now, session, Gone::Lost, Some(GoodbyeReason::NotWelcome));
         }
+        self.forget_queues(tenant);
         self.tenants.remove(tenant);
     }
 
@@ -230,9 +232,10 @@ impl Exchange {
     }
 
     /// Tells watchers what has changed during this input.
-    pub(super) fn announce(&mut self) {
+    pub(super) fn announce(&mut self, now: Instant) {
         for (tenant_id, user) in std::mem::take(&mut self.touched) {
             let state = self.state_of(&tenant_id, &user);
+            self.presence_of_agent(now, &tenant_id, &user, state);
             let Some(tenant) = self.tenants.get_mut(&tenant_id) else { continue };
             let before = match state {
                 PresenceState::Offline => tenant.announced.remove(&user),
@@ -261,7 +264,7 @@ impl Exchange {
 
     /// A user can be reached while one of their sessions takes calls, a session in its grace included; they are talking while
     /// one of their sessions is connected in a call.
-    fn state_of(&self, tenant: &TenantId, user: &UserId) -> PresenceState {
+    pub(super) fn state_of(&self, tenant: &TenantId, user: &UserId) -> PresenceState {
         let Some(tenant) = self.tenants.get(tenant) else { return PresenceState::Offline };
         let mut state = PresenceState::Offline;
         for id in tenant.sessions_of(user) {

@@ -103,7 +103,7 @@ impl Exchange {
             LiveCall {
                 call: *id,
                 tenant: &invitation.tenant,
-                from: &invitation.caller.user,
+                from: &entry.call.began_by().user,
                 to: &invitation.to,
                 state: entry.call.state_word(),
                 since: entry.call.since(),
@@ -119,6 +119,8 @@ impl Exchange {
             && self.flows.is_empty()
             && self.ports.is_empty()
             && self.rooms.is_empty()
+            && self.slots.is_empty()
+            && self.queues.is_idle()
             && self.timers.is_empty()
             && self.touched.is_empty()
             && self.outputs.is_empty()

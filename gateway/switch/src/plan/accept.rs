@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::audio::{Digit, Sound};
-use crate::id::{RoomName, UserId};
+use crate::call::ring;
+use crate::id::{QueueId, RoomName, UserId};
 use crate::limits;
+use crate::queue::{Skills, check_skills};
 use crate::room::{Entry, RoomKind};
 
 use super::{
-    Accepted, Action, Address, AudioSource, ConferenceStep, Dial, DialStep, DialStrategy, Enter, Gather, GatherStep,
-    Order, Plan, Play, PlayStep, RecordStep, Rejection, Step, TapStep, Voicemail, VoicemailStep,
+    Accepted, Action, Address, AudioSource, ConferenceStep, Dial, DialStep, DialStrategy, Enqueue, EnqueueStep, Enter,
+    Gather, GatherStep, Order, Park, ParkStep, Plan, Play, PlayStep, RecordStep, Rejection, Step, TapStep,
+    TransferKind, TransferStep, Voicemail, VoicemailStep,
 };
 
 /// Why a plan is refused. Each says which step, what was wrong and what would be right.
@@ -64,6 +67,16 @@ impl Plan {
     }
 }
 
+impl AudioSource {
+    /// Checks what is to be played.
+    ///
+    /// # Errors
+    /// Says what was wrong and what would be right.
+    pub fn accept(self) -> Result<Sound, String> {
+        accept_sound(self)
+    }
+}
+
 fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
     let name = step.name();
     let out_of_bounds = |what: String| PlanError::OutOfBounds { index, step: name, what };
@@ -89,6 +102,9 @@ fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
             Ok(Action::Reject { cause, reason })
         }
         Step::Hangup(cause) => Ok(Action::Hangup(cause)),
+        Step::Enqueue(step) => accept_enqueue(step).map(Action::Enqueue).map_err(out_of_bounds),
+        Step::Park(ParkStep { slot, timeout }) => accept_park(slot, timeout).map(Action::Park).map_err(out_of_bounds),
+        Step::Transfer(transfer) => accept_transfer(index, transfer),
         Step::Consult(tag) => {
             at_most(&tag, limits::TAG_BYTES_MAX, "the tag").map_err(out_of_bounds)?;
             Ok(Action::Consult(tag))
@@ -99,7 +115,6 @@ fn accept_step(index: usize, step: Step) -> Result<Action, PlanError> {
             accept_channel(&channel, entry).map(Action::Enter).map_err(out_of_bounds)
         }
         Step::Listen(channel) => accept_channel(&channel, Entry::default()).map(Action::Enter).map_err(out_of_bounds),
-        Step::Enqueue(_) | Step::Transfer(_) | Step::Park(_) => Err(PlanError::NotCarriedOut { index, step: name }),
     }
 }
 
@@ -143,6 +158,51 @@ fn accept_dial(index: usize, dial: DialStep) -> Result<Dial, PlanError> {
     };
     let (caller_id, after_answer) = (dial.caller_id, dial.after_answer);
     Ok(Dial { order, ring_timeout, max_duration, caller_id, whisper, confirm, after_answer })
+}
+
+fn accept_enqueue(step: EnqueueStep) -> Result<Enqueue, String> {
+    let EnqueueStep { queue, priority, music, max_wait, needs } = step;
+    let needs = needs.into_iter().map(|need| (need.skill, need.level)).collect();
+    check_skills(&needs).map_err(|error| error.to_string().replacen("`skills`", "`needs`", 1))?;
+    Ok(Enqueue {
+        queue: QueueId::new(&queue).map_err(|error| error.to_string())?,
+        priority,
+        music: music.map(accept_sound).transpose()?,
+        max_wait: within(max_wait, limits::QUEUE_WAIT_MIN, limits::QUEUE_WAIT_MAX, "max-wait")?,
+        needs,
+    })
+}
+
+/// Checks what a plan or a client says of parking.
+pub(crate) fn accept_park(slot: Option<String>, timeout: u32) -> Result<Park, String> {
+    let timeout = within(timeout, limits::PARK_MIN, limits::PARK_MAX, "the timeout")?;
+    if let Some(slot) = &slot {
+        UserId::new(slot).map_err(|error| error.to_string().replacen("`user`", "a slot", 1))?;
+    }
+    Ok(Park { slot, timeout })
+}
+
+/// Before anybody is connected, to hand a call over is to ring the new party, or to put the caller into the queue.
+fn accept_transfer(index: usize, step: TransferStep) -> Result<Action, PlanError> {
+    let out_of_bounds = |what: String| PlanError::OutOfBounds { index, step: "transfer", what };
+    let not_carried_out = |step| Err(PlanError::NotCarriedOut { index, step });
+    match (step.kind, step.to) {
+        (TransferKind::Attended, _) => not_carried_out("transfer attended"),
+        (TransferKind::Blind, Address::User(name)) => {
+            let user = UserId::new(&name).map_err(|error| out_of_bounds(error.to_string()))?;
+            Ok(Action::Dial(ring(user)))
+        }
+        (TransferKind::Blind, Address::Queue(name)) => Ok(Action::Enqueue(Enqueue {
+            queue: QueueId::new(&name).map_err(|error| out_of_bounds(error.to_string()))?,
+            priority: 0,
+            music: None,
+            max_wait: limits::QUEUE_WAIT_MAX,
+            needs: Skills::new(),
+        })),
+        (TransferKind::Blind, Address::Number(_)) => not_carried_out("transfer to number"),
+        (TransferKind::Blind, Address::Sip(_)) => not_carried_out("transfer to sip"),
+        (TransferKind::Blind, Address::Room(_)) => not_carried_out("transfer to room"),
+    }
 }
 
 fn by_round(mut targets: Vec<(u8, u16, UserId)>) -> Vec<Vec<UserId>> {

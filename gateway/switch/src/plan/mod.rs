@@ -11,9 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::accept::PlanError;
+pub(crate) use self::accept::accept_park;
 use crate::audio::{Digit, Sound};
 use crate::cause::Cause;
-use crate::id::{RoomName, UserId};
+use crate::id::{QueueId, RoomName, UserId};
+use crate::queue::Skills;
 use crate::room::{Entry, RoomKind};
 
 /// What the gateway shall do with the call.
@@ -142,7 +144,8 @@ contract! {
         #[serde(default)]
         pub announced: bool,
     }
-    pub struct EnqueueStep { pub queue: String, pub priority: u8, pub music: Option<AudioSource>, pub max_wait: u32 }
+    pub struct EnqueueStep { pub queue: String, pub priority: u8, pub music: Option<AudioSource>, pub max_wait: u32, #[serde(default)] pub needs: Vec<SkillNeed> }
+    pub struct SkillNeed { pub skill: String, pub level: u8 }
     pub struct VoicemailStep {
         pub mailbox: String,
         #[serde(default)]
@@ -209,6 +212,10 @@ pub enum Action {
     Enter(Enter),
     /// Let the caller leave a message.
     Voicemail(Voicemail),
+    /// Let the caller wait in a queue.
+    Enqueue(Enqueue),
+    /// Park the call.
+    Park(Park),
     /// Start, stop, pause or resume recording.
     Record {
         /// What to do.
@@ -274,6 +281,30 @@ pub struct Voicemail {
     pub silence: Option<Duration>,
     /// Ends the message.
     pub finish: Option<Digit>,
+}
+
+/// A wait in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    /// Which.
+    pub queue: QueueId,
+    /// Higher goes first.
+    pub priority: u8,
+    /// What the caller hears meanwhile; `None`: what the queue says, else the tenant's music on hold.
+    pub music: Option<Sound>,
+    /// The longest wait; the queue's own when that is shorter.
+    pub max_wait: Duration,
+    /// What an agent must be able to do, and how well.
+    pub needs: Skills,
+}
+
+/// A call to be parked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Park {
+    /// Where; `None`: wherever there is room.
+    pub slot: Option<String>,
+    /// When nobody picks it up in this time, it goes back.
+    pub timeout: Duration,
 }
 
 /// In which order users ring.

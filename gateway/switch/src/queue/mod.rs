@@ -39,6 +39,7 @@ use self::agent::Agent;
 pub use self::figures::{Figures, WAIT_BOUNDS_SECONDS};
 pub use self::interface::{AgentState, Exit, Input, Output, Refused};
 use self::line::{Line, Place, Waiting};
+pub(crate) use self::settings::check_skills;
 pub use self::settings::{BadSettings, Settings, Skills, Strategy, WhenEmpty};
 pub use self::status::{LiveAgent, LiveCaller, LiveQueue};
 use self::timers::{Due, Timers};

@@ -6,8 +6,8 @@ use tandem_switch::cause::Cause;
 use tandem_switch::exchange::{Answer, Consult, ConsultFailure, DefaultPlan};
 use tandem_switch::limits;
 use tandem_switch::plan::{
-    Address, AfterAnswer, AudioSource, DialStep, DialStrategy, DialTarget, GatherStep, Legs, ParkStep, Plan, PlayStep,
-    RecordAction, RecordStep, Rejection, Step, TapFormat, TapStep, Tone, VoicemailStep,
+    Address, AfterAnswer, AudioSource, DialStep, DialStrategy, DialTarget, GatherStep, Legs, Plan, PlayStep,
+    RecordAction, RecordStep, Rejection, Step, TapFormat, TapStep, Tone, TransferKind, TransferStep, VoicemailStep,
 };
 
 use crate::random::Random;
@@ -25,7 +25,10 @@ pub(crate) fn answer(
     };
     let answer = match random.below(10) {
         0 => Err(ConsultFailure::Trapped("out of bounds".to_owned())),
-        1 => Ok(Plan { steps: vec![Step::Park(ParkStep { slot: None, timeout: 1000 })], state: vec![] }),
+        1 => Ok(Plan {
+            steps: vec![Step::Transfer(TransferStep { kind: TransferKind::Attended, to: Address::User("x".into()) })],
+            state: vec![],
+        }),
         2 => Ok(Plan { steps: vec![], state: vec![] }),
         3..6 => Ok(Plan::ring_user(&consult.context.to, random.millis(1000, 15_000))),
         _ => Ok(plan(random, users)),

@@ -164,8 +164,8 @@ impl World {
             Timer::Pause(call) => (call, &["pausing"][..]),
             Timer::Ring(call) => (call, &["ringing"][..]),
             Timer::TimeLimit(call) => (call, &["talking", "tapping"][..]),
-            Timer::Step(call) => (call, &["playing", "gathering", "messaging"][..]),
-            Timer::Room(_) | Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
+            Timer::Step(call) => (call, &["playing", "gathering", "messaging", "parked"][..]),
+            Timer::Queues | Timer::Room(_) | Timer::Grace(_) | Timer::TokenExpiry(_) => return at,
         };
         let is_live = self.exchange.live_calls().any(|live| live.call == call && states.contains(&live.state));
         assert!(is_live, "{timer:?} is set for a call that is none of {states:?}");

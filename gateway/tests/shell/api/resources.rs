@@ -35,6 +35,33 @@ async fn a_tenant_s_users_keys_bindings_and_variables_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_tenant_s_queues_come_change_and_go() {
+    let api = Api::start().await;
+    api.tenant("acme", &["*"]).await;
+    let at = |rest: &str| format!("/v1/tenants/acme/queues{rest}");
+    let settings = json!({"strategy": "skills", "agents": {"alice": {"french": 5}}, "max-wait-seconds": 60});
+    let made = api.json("PUT", &at("/help"), &json!({"name": "help", "settings": settings})).await;
+    assert_eq!((made.status, &made.json()["settings"]["agents"]["alice"]["french"]), (200, &json!(5)), "{made:?}");
+    assert_eq!(made.json()["settings"]["ring-seconds"], 20, "what is not named is as it is by default");
+    assert_eq!(api.get(&at("/help")).await.json(), made.json());
+    assert_eq!(api.get(&at("")).await.json(), json!([made.json()]));
+    for (settings, field) in [
+        (json!({"ring-seconds": 0}), "settings.ring-time"),
+        (json!({"callers-max": 5000}), "settings.callers-max"),
+        (json!({"exit-key": "x"}), "settings.exit-key"),
+    ] {
+        let refused = api.json("PUT", &at("/help"), &json!({"name": "help", "settings": settings})).await;
+        assert_problem(&refused, 422, "invalid");
+        assert_eq!(refused.json()["field"], field);
+    }
+    assert_eq!(api.get(&at("/help")).await.json(), made.json(), "what was refused has changed nothing");
+    assert_problem(&api.get(&at("/sales")).await, 404, "not-found");
+    assert_eq!(api.send("DELETE", &at("/help"), Some(OPERATOR), "", b"").await.status, 204);
+    assert_problem(&api.send("DELETE", &at("/help"), Some(OPERATOR), "", b"").await, 404, "not-found");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn values_are_kept_byte_for_byte_under_keys_of_any_letters() {
     let api = Api::start().await;
     api.tenant("acme", &["*"]).await;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::{Api, OPERATOR, component};
 
 /// Every scope that a tenant's token may have.
-const SCOPES: [&str; 10] = [
+const SCOPES: [&str; 12] = [
+    "calls:read",
+    "calls:write",
     "settings:read",
     "settings:write",
     "keys:write",
@@ -31,6 +33,7 @@ async fn furnished(api: &Api) -> Vec<(&'static str, String)> {
         api.json("POST", &at("/keys"), &json!({"id": "k1"})).await,
         api.json("PUT", &at("/users/alice"), &json!({"name": "alice"})).await,
         api.json("PUT", &at("/variables/desk"), &json!({"name": "desk", "value": "alice"})).await,
+        api.json("PUT", &at("/queues/help"), &json!({"name": "help"})).await,
         api.send("PUT", &at("/kv/default/greeting"), Some(OPERATOR), "", b"hello").await,
     ];
     assert!(made.iter().all(|answer| answer.status < 300), "{made:?}");
@@ -46,6 +49,8 @@ async fn furnished(api: &Api) -> Vec<(&'static str, String)> {
         ("pattern", "*".into()),
         ("variable", "desk".into()),
         ("store", "default".into()),
+        ("queue", "help".into()),
+        ("call", "0000000000000000000000001a".into()),
         ("invocation", "1".into()),
     ]
 }

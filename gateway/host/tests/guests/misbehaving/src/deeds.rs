@@ -33,7 +33,7 @@ impl Router for Misbehaving {
             "huge-answer" => Ok(plan.with_state(vec![0; 8 * 1024 * 1024])),
             "impossible-step" => {
                 let to = Address::Sip("sip:alice@example.org".into());
-                Ok(plan.step(Step::Transfer(TransferStep { kind: TransferKind::Blind, to })))
+                Ok(plan.step(Step::Transfer(TransferStep { kind: TransferKind::Attended, to })))
             }
             "impossible-value" => Ok(plan.pause_ms(0)),
             "ten-thousand-targets" => Ok(plan.dial(ring((0..10_000).map(|number| format!("user-{number}"))))),
