@@ -33,6 +33,8 @@ export class Voicemail {
     this.#client = client;
     this.#complain = complain;
     client.addEventListener('waiting', () => void this.#reload());
+    // It may have been told right after the welcome.
+    if (client.mailbox.waiting.messages > 0) void this.#reload();
     byId('voicemail-more').onclick = () => void this.#more();
   }
 
