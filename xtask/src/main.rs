@@ -1,9 +1,10 @@
-//! `cargo xtask …`: set-up, dev, test, bench. Standard library only, so that it builds at once on a fresh machine.
+//! `cargo xtask …`: set-up, dev, test, bench, package. Standard library only, so that it builds at once on a fresh machine.
 
 mod bench;
 mod browser;
 mod command;
 mod dev;
+mod package;
 mod purity;
 mod setup;
 mod test;
@@ -21,9 +22,11 @@ Tasks:
   dev [ARGS]      Build functions and gateway, start it with a demo tenant, print where to click;
                   ARGS go to `tandem dev` (see `tandem dev --help`)
   test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, languages,
-                  quality, purity, web, browser
+                   quality, purity, web, browser
   bench [KIND…]   Run every benchmark, or the named ones: route, datagram, codec, quality,
-                  neighbours, fleet, upload, load
+                   neighbours, fleet, upload, load
+  package spin-plugin
+                   Make the archive and manifest of Tandem as a plugin of the Spin CLI
 
 Examples:
   cargo xtask dev
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         "dev" => dev::run(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "package" => package::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -26,6 +26,8 @@ pub struct Settings {
     pub shards: usize,
     /// How long calls may go on after SIGTERM, seconds.
     pub drain_seconds: u64,
+    /// What calls go on with when no function answers: `ring-dialled`, `refuse`.
+    pub default_plan: &'static str,
     /// How long the default plan rings, seconds.
     pub ring_seconds: u64,
     /// The tenant's routing function.
@@ -36,7 +38,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { shards: 1, drain_seconds: 1, ring_seconds: 30, function: None, log_level: "info" }
+        Self {
+            shards: 1,
+            drain_seconds: 1,
+            default_plan: "ring-dialled",
+            ring_seconds: 30,
+            function: None,
+            log_level: "info",
+        }
     }
 }
 
@@ -293,10 +302,13 @@ fn launch(arguments: Vec<String>, folder: &Path) -> anyhow::Result<Launch> {
 }
 
 fn toml(settings: &Settings, folder: &Path) -> anyhow::Result<String> {
-    let Settings { shards, drain_seconds, ring_seconds, function, log_level } = settings;
+    let Settings { shards, drain_seconds, default_plan, ring_seconds, function, log_level } = settings;
     let mut text = String::new();
     let mut tenant = |name: &str, secret: &str, function: &Option<PathBuf>| -> anyhow::Result<()> {
-        write!(text, "\n[[tenant]]\nname = {name:?}\nring_seconds = {ring_seconds}\n")?;
+        write!(
+            text,
+            "\n[[tenant]]\nname = {name:?}\ndefault_plan = {default_plan:?}\nring_seconds = {ring_seconds}\n"
+        )?;
         if let Some(function) = function {
             writeln!(text, "function = {:?}", function.display().to_string())?;
         }

@@ -3,6 +3,7 @@
 use tandem_client::TransportChoice::WebTransport;
 use tandem_end_to_end::{CALLEE_HZ, CALLER_HZ, Gateway, Phone, Settings, function};
 use tandem_switch::cause::Cause;
+use tandem_switch::record::Instead;
 
 #[tokio::test]
 async fn a_call_goes_on_by_the_default_plan_whatever_the_function_does() -> anyhow::Result<()> {
@@ -31,6 +32,27 @@ async fn a_call_goes_on_by_the_default_plan_whatever_the_function_does() -> anyh
         let expected = usize::from(record.to != "dave");
         assert_eq!(failures.len(), expected, "{}: {:?}", record.to, record.consultations);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn with_no_good_version_and_no_plan_to_fall_back_on_a_call_is_refused_politely() -> anyhow::Result<()> {
+    let function = Some(function::component("misbehaving").await?);
+    let gateway = Gateway::start(Settings { function, default_plan: "refuse", ..Settings::default() }).await?;
+    let mut alice = Phone::sign_in(&gateway, "alice", WebTransport).await?;
+    // There is somebody of this name, whom the other default plan would ring.
+    let _callee = Phone::sign_in(&gateway, "panic", WebTransport).await?;
+    let call = alice.dial("panic").await?;
+    assert_eq!(alice.ended(call).await?, Cause::FunctionFailed);
+    let records = gateway.await_records(1).await?;
+    let asked = &records[0].consultations[0];
+    assert!(asked.failure.as_deref().is_some_and(|why| why.contains("trapped")), "{asked:?}");
+    assert_eq!((&asked.instead, records[0].ringing_at), (&Some(Instead::Rejection), None));
+    // Other calls, the same version routes.
+    let mut bob = Phone::sign_in(&gateway, "bob", WebTransport).await?;
+    let call = alice.talk_with(&mut bob).await?;
+    alice.hang_up(call).await?;
+    assert_eq!(bob.ended(call).await?, Cause::Normal);
     Ok(())
 }
 
