@@ -190,6 +190,9 @@ impl Course {
             Event::Message(ServerMessage::RoomNews { call, news }) if self.call == Some(call) => {
                 self.room_news(&news)?;
             }
+            Event::Message(ServerMessage::Waiting { waiting, messages }) => {
+                self.print(&Line::Messages { waiting, messages })?;
+            }
             Event::Message(ServerMessage::Error { message, .. }) => self.print(&Line::Problem { message })?,
             Event::Message(_) => {}
             Event::LinkLost => self.print(&Line::LinkLost)?,

@@ -12,6 +12,7 @@ use tandem_switch::media::stats::Reception;
 pub(super) enum Line {
     SignedIn { tenant: String, user: String, transport: String },
     Waiting,
+    Messages { waiting: u64, messages: u64 },
     Calling { to: String, call: String },
     Incoming { from: String, name: Option<String>, call: String },
     Ringing,
@@ -61,6 +62,9 @@ impl fmt::Display for Line {
                 write!(f, "Signed in as {user} of {tenant} over {transport}.")
             }
             Self::Waiting => f.write_str("Waiting for a call."),
+            Self::Messages { waiting, messages } => {
+                write!(f, "Voice messages: {waiting} not heard yet, {messages} in all.")
+            }
             Self::Calling { to, .. } => write!(f, "Calling {to}."),
             Self::Incoming { from, name: Some(name), .. } => write!(f, "{name} ({from}) is calling."),
             Self::Incoming { from, name: None, .. } => write!(f, "{from} is calling."),
