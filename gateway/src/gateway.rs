@@ -16,6 +16,7 @@ use tandem_switch::time::WallClock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::audio::{self, Audio, AudioMetrics};
 use crate::blobs::{BlobMetrics, Blobs};
 use crate::calls::driver::{CallDriver, Command, Parts};
 use crate::calls::mailboxes;
@@ -28,6 +29,7 @@ use crate::control::{self, Demo, Phase, Status};
 use crate::media::{self, LinkEvent, Media, MediaConfig, MediaMetrics};
 use crate::outgoing::addresses::Reach;
 use crate::outgoing::webhook::Webhook;
+use crate::outgoing::websocket::WebSockets;
 use crate::outgoing::{Client, OutgoingMetrics};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -43,8 +45,9 @@ const COMMANDS_MAX: usize = 64;
 /// Most findings about versions that wait to be kept.
 const VERDICTS_MAX: usize = 256;
 
-/// How long ending every call may take at the very end: storing its record and telling its function, whose deadline is 9 s at most.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long ending every call may take at the very end: storing its record and telling its function, whose deadline is 9 s at most, then
+/// keeping its recordings ([`audio::limits::STOP_TIMEOUT`]).
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The file in the data directory that says where the node listens, for tools that start it on free ports.
 const PORTS_FILE: &str = "ports.json";
@@ -158,12 +161,24 @@ impl Gateway {
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
 
+        let ways = media.clone();
+        let (audio, audio_events) = Audio::start(audio::Parts {
+            links: Arc::new(move |link| ways.egress(link)),
+            archive: Arc::new(tenants.clone()),
+            sockets: WebSockets::new(reach(&config)?)?,
+            metrics: metrics.area("audio", AudioMetrics::register),
+            threads: 0,
+        })
+        .context("the codec threads do not start")?;
+
         let (verdicts, found) = mpsc::channel(VERDICTS_MAX);
         let (mailboxes, questions) = mailboxes::questions();
         let (status_sender, status) = watch::channel(Status::default());
         let parts = Parts {
             exchange: Exchange::new(rand::random(), WallClock { at_start: unix_now() }),
             media: media.clone(),
+            audio,
+            audio_events,
             host: Arc::clone(&host),
             keyring: Arc::clone(&keyring),
             store: store.clone(),

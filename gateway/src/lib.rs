@@ -1,5 +1,6 @@
 //! The gateway: all IO, all time, all threads around the pure core (`tandem-switch`) and the function host (`tandem-host`).
 
+pub mod audio;
 pub mod blobs;
 pub mod calls;
 pub mod certificate;

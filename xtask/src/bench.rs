@@ -13,6 +13,7 @@ const KINDS: &[Kind] = &[
     ("neighbours", "neighbours: a quiet tenant's decisions while another loops, hoards memory or floods", neighbours),
     ("fleet", "fleet: a thousand tenants' components on one node", fleet),
     ("upload", "upload: from the last byte of a component to a call that it routes", upload),
+    ("recording", "recording: processor time of playing to parties, and of recording calls", recording),
     ("load", "load: packets a second of the real gateway, and the latency it adds", load),
 ];
 
@@ -56,6 +57,10 @@ fn fleet() -> Outcome {
 
 fn upload() -> Outcome {
     execute(cargo(&["bench", "--workspace", "--bench", "upload"]))
+}
+
+fn recording() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "recording"]))
 }
 
 fn load() -> Outcome {

@@ -21,6 +21,7 @@ use tandem_switch::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::audio::Audio;
 use crate::calls::functions::{Functions, Share};
 use crate::calls::live::{self, LiveQuestion};
 use crate::calls::mailboxes::{self, MailboxQuestion};
@@ -87,6 +88,10 @@ pub struct Parts {
     pub exchange: Exchange,
     /// The shards.
     pub media: Media,
+    /// The codec threads.
+    pub audio: Audio,
+    /// What they tell.
+    pub audio_events: mpsc::Receiver<AudioEvent>,
     /// Runs functions.
     pub host: Arc<Host>,
     /// Checks tokens.
@@ -204,6 +209,7 @@ impl CallDriver {
                 }
                 Some(finding) = self.tasks.join_next() => self.on_finding(finding),
                 Some(question) = self.directory.recv() => self.look_up(question),
+                Some(event) = self.parts.audio_events.recv() => self.handle(Input::Audio(event)),
                 () = sleep_until(deadline), if deadline.is_some() => {
                     let now = self.now();
                     self.parts.exchange.handle_timeout(now);
@@ -450,7 +456,9 @@ impl CallDriver {
         match destination {
             Destination::Link(link) => Some(Listener::Link(link)),
             Destination::Room(room) => Some(Listener::Room(room)),
-            Destination::Port(_) | Destination::Recording(..) | Destination::Tap(..) => None,
+            Destination::Port(_) | Destination::Recording(..) | Destination::Tap(..) => {
+                self.parts.audio.sink(destination).map(Listener::Sink)
+            }
         }
     }
 
@@ -464,18 +472,17 @@ impl CallDriver {
         }
     }
 
-    /// There are no codec threads: every wish of theirs fails, and the call goes on.
+    /// What the codec threads cannot do is told at once.
     fn audio(&mut self, command: AudioCommand) {
-        let failure = || "this gateway has no codec threads".to_owned();
-        let event = match command {
-            AudioCommand::Play { port, playback, .. } => {
-                AudioEvent::Played { port, playback, failure: Some(failure()) }
+        let refused = match command {
+            AudioCommand::Tap { tap, tenant: _, step, port } => {
+                self.parts.audio.tap(tap, step, port, self.functions.allowed_hosts(tap.call))
             }
-            AudioCommand::Record { recording, .. } => AudioEvent::RecordingFailed { recording, failure: failure() },
-            AudioCommand::Tap { tap, .. } => AudioEvent::TapEnded { tap, failure: Some(failure()) },
-            _ => return,
+            command => self.parts.audio.command(command),
         };
-        self.handle(Input::Audio(event));
+        if let Some(event) = refused {
+            self.handle(Input::Audio(event));
+        }
     }
 
     fn send(&mut self, link: LinkId, message: ServerMessage) {
@@ -617,12 +624,13 @@ impl CallDriver {
         }
     }
 
-    /// Waits for the records that are on their way to the store.
+    /// Waits for the records and recordings that are on their way to the store.
     async fn finish(mut self) {
         while let Some(finding) = self.tasks.join_next().await {
             self.on_finding(finding);
             self.carry_out();
         }
+        self.parts.audio.stop().await;
         self.recorder.close().await;
     }
 }

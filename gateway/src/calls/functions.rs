@@ -15,6 +15,7 @@ use crate::calls::budgets::Budgets;
 use crate::calls::masking::Masks;
 use crate::calls::outside;
 use crate::calls::routing::{Deployed, Routing, Verdict, Version};
+use crate::outgoing::HostPattern;
 use crate::store::Quota;
 use crate::tenants::model::{Limits, Variables, VersionNumber};
 use crate::tenants::usage::{Meters, TenantMeters};
@@ -245,6 +246,14 @@ impl Functions {
         let rollout::Verdict { version, finding, why } = rollout.observe(version, outcome)?;
         let last = failure.map(|failure| format!("; the last one: {failure}")).unwrap_or_default();
         Some(Verdict { tenant: tenant.clone(), function, version, finding, why: why + &last })
+    }
+
+    /// Where the version that a call runs on may go; nowhere, when none does.
+    pub fn allowed_hosts(&self, call: CallId) -> Vec<HostPattern> {
+        let hosts = |version: &Version| {
+            version.manifest.allowed_outbound_hosts.iter().filter_map(|text| text.parse().ok()).collect()
+        };
+        self.pinned.get(&call).map(hosts).unwrap_or_default()
     }
 
     /// How many calls hold on to a version.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prometheus_client::metrics::counter::Counter;
 use tandem_switch::audio::Destination;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -11,7 +12,7 @@ use super::rooms::Entrance;
 
 /// Where a link's voice goes. May be used from any shard.
 #[derive(Clone, Debug)]
-pub(crate) enum Egress {
+pub enum Egress {
     /// A QUIC connection's datagrams.
     Quic(quinn::Connection),
     /// A WebSocket's queue of binary messages.
@@ -31,6 +32,8 @@ pub struct Sink {
     pub destination: Destination,
     /// The queue of the thread that it belongs to. When it is full, the copy is lost.
     pub queue: mpsc::Sender<Heard>,
+    /// Counts them.
+    pub lost: Counter,
 }
 
 /// A copy of a voice datagram.
@@ -77,11 +80,14 @@ impl Egress {
                 Err(TrySendError::Full(_)) => Departure::Refused,
                 Err(TrySendError::Closed(_)) => Departure::Gone,
             },
-            Self::Sink(Sink { destination, queue }) => {
+            Self::Sink(Sink { destination, queue, lost }) => {
                 let heard = Heard { destination: *destination, at: std::time::Instant::now(), datagram };
                 match queue.try_send(heard) {
                     Ok(()) => Departure::Sent,
-                    Err(TrySendError::Full(_)) => Departure::Refused,
+                    Err(TrySendError::Full(_)) => {
+                        lost.inc();
+                        Departure::Refused
+                    }
                     Err(TrySendError::Closed(_)) => Departure::Gone,
                 }
             }

@@ -34,7 +34,8 @@ mod websocket;
 mod webtransport;
 
 pub use allowance::{Allowance, Allowances};
-pub use egress::{Heard, Sink};
+pub(crate) use egress::Departure;
+pub use egress::{Egress, Heard, Sink};
 pub use handle::{Listener, Media, MediaConfig, MediaError, Route};
 pub use link::LinkEvent;
 pub use metrics::MediaMetrics;

@@ -75,7 +75,7 @@ impl Inlets {
 
 /// A talker's way into a room, from any shard.
 #[derive(Clone, Debug)]
-pub(crate) struct Entrance {
+pub struct Entrance {
     inlets: Inlets,
     room: RoomId,
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`Client`]: functions' own HTTP requests;
 //! - [`HostPattern`]: where a version's manifest lets them go; [`addresses`]: which addresses they may reach at all;
-//! - [`webhook`]: a routing function that is asked over HTTP.
+//! - [`webhook`]: a routing function that is asked over HTTP;
+//! - [`websocket`]: where taps send copies of voice.
 //!
 //! And, because connections are made in one way, the client of the operator's own object store.
 
@@ -13,6 +14,7 @@ pub mod limits;
 mod metrics;
 mod transport;
 pub mod webhook;
+pub mod websocket;
 
 pub use client::Client;
 pub use hosts::{BadHostPattern, HostPattern, PATTERN_BYTES_MAX};

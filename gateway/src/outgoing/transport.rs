@@ -44,7 +44,7 @@ pub(crate) fn storage_client() -> Result<reqwest::Client, SetupError> {
 }
 
 /// Trusts whom the system trusts. A machine without root certificates still speaks `http`.
-fn tls() -> Result<rustls::ClientConfig, SetupError> {
+pub(super) fn tls() -> Result<rustls::ClientConfig, SetupError> {
     let mut roots = rustls::RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);

@@ -6,9 +6,9 @@ use anyhow::{Context, bail};
 use tandem_client::voice::{Frame, SenderOptions, Sink, Source, VoiceReceiver, VoiceSender};
 use tandem_client::{Client, Event, Events, TransportChoice};
 use tandem_switch::cause::Cause;
-use tandem_switch::id::CallId;
+use tandem_switch::id::{CallId, FlowId};
 use tandem_switch::media::stats::Reception;
-use tandem_switch::signal::{CallEvent, ErrorCode, Happening, ServerMessage};
+use tandem_switch::signal::{CallEvent, ClientMessage, ErrorCode, Happening, ServerMessage};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -135,6 +135,24 @@ impl Phone {
                 _ => None,
             })
             .await?;
+        self.speaks_and_hears(call, (send, receive), hz)
+    }
+
+    /// Waits until the gateway itself speaks with this phone, and says a tone of `hz`.
+    ///
+    /// # Errors
+    /// When the call does not get there.
+    pub async fn answered(&mut self, call: CallId, hz: f64) -> anyhow::Result<()> {
+        let flows = self
+            .happening(call, "answered", |what| match what {
+                Happening::Answered { send, receive } => Some((*send, *receive)),
+                _ => None,
+            })
+            .await?;
+        self.speaks_and_hears(call, flows, hz)
+    }
+
+    fn speaks_and_hears(&mut self, call: CallId, (send, receive): (FlowId, FlowId), hz: f64) -> anyhow::Result<()> {
         let (sender, frames) = mpsc::channel(FRAMES_MAX);
         let hearing = VoiceReceiver::start(&self.client, Some(call), receive, Sink::frames(sender))?;
         let speaking = VoiceSender::start(&self.client, send, Source::tone(hz), SenderOptions::default())?;
@@ -230,6 +248,14 @@ impl Phone {
             _ => None,
         })
         .await
+    }
+
+    /// Presses keys.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn presses(&self, call: CallId, digits: &str) -> anyhow::Result<()> {
+        Ok(self.client.send(ClientMessage::Dtmf { call, digits: digits.to_owned() }).await?)
     }
 
     /// Hangs up.
