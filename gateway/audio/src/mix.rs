@@ -165,7 +165,7 @@ mod tests {
         for (sum, want) in rows {
             assert_eq!(bend(sum), want, "{sum}");
         }
-        let steps = (0..2_000_000).map(|sum| bend(sum));
+        let steps = (0..2_000_000).map(bend);
         assert!(steps.clone().zip(steps.skip(1)).all(|(a, b)| b >= a && b - a <= 1));
         assert!(
             i32::from(bend(i32::from(i16::MAX) * 64)) < LOUDEST && i32::from(bend(i32::from(i16::MIN) * 64)) > -LOUDEST

@@ -395,7 +395,7 @@ mod tests {
         for samples in [120, 240, 480, 960, 1920, 2880] {
             let bytes = encoder.encode(&vec![100; samples], &mut packet).unwrap();
             let nothing = nothing_like(&packet[..bytes]).unwrap();
-            assert!(samples as u32 % duration(&nothing).unwrap() == 0);
+            assert!((samples as u32).is_multiple_of(duration(&nothing).unwrap()));
         }
         assert_eq!(nothing_like(&[]), None);
     }

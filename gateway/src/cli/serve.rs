@@ -44,7 +44,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     if loaded.config.tenant.is_empty() {
         tracing::warn!("the configuration has no [[tenant]]: nobody can sign in");
     }
-    gateway::serve(loaded.config).await
+    Box::pin(gateway::serve(loaded.config)).await
 }
 
 /// What `serve` would stumble over before it listens.

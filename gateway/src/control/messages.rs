@@ -25,13 +25,13 @@ fn refused(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
 
-fn user(public: &Public, headers: &HeaderMap) -> Result<Identity, Response> {
+fn user(public: &Public, headers: &HeaderMap) -> Result<Identity, Box<Response>> {
     let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let unauthorized = |why: &str| refused(StatusCode::UNAUTHORIZED, why);
+    let unauthorized = |why: &str| Box::new(refused(StatusCode::UNAUTHORIZED, why));
     let token = token.ok_or_else(|| unauthorized("send the session's token as `authorization: Bearer …`"))?;
     let identity = public.keyring().verify(token, unix_now()).map_err(|error| unauthorized(&error.to_string()))?;
     if !identity.grants.contains(&Grant::Messages) {
-        return Err(refused(StatusCode::FORBIDDEN, "the token does not grant `messages`"));
+        return Err(Box::new(refused(StatusCode::FORBIDDEN, "the token does not grant `messages`")));
     }
     Ok(identity)
 }
@@ -55,7 +55,7 @@ async fn audio(
 ) -> Response {
     let Identity { tenant, user, .. } = match user(&public, &headers) {
         Ok(identity) => identity,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let Some(tenants) = public.tenants() else { return refused(StatusCode::NOT_FOUND, "this node keeps no messages") };
     match tenants.message_audio(&Actor::User(user), &tenant, &mailbox, message).await {

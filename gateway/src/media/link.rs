@@ -332,13 +332,13 @@ impl Voice {
 }
 
 /// Checks a link's first message: `hello`, or the error to answer with before the goodbye.
-pub(crate) fn check_first(message: Result<ClientMessage, DecodeError>) -> Result<ClientMessage, ServerMessage> {
+pub(crate) fn check_first(message: Result<ClientMessage, DecodeError>) -> Result<ClientMessage, Box<ServerMessage>> {
     let (code, message) = match message {
         Ok(message @ ClientMessage::Hello(_)) => return Ok(message),
         Ok(_) => (ErrorCode::WrongState, "the first message of a link is `hello`".to_owned()),
         Err(error) => (error.code(), error.to_string()),
     };
-    Err(ServerMessage::Error { code, message, reference: None, call: None })
+    Err(Box::new(ServerMessage::Error { code, message, reference: None, call: None }))
 }
 
 /// `work`, unless it takes longer than `limit`.

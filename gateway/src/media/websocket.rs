@@ -45,7 +45,7 @@ pub(crate) async fn serve(shard: Rc<Shard>, socket: WebSocket) {
     let refusal = match first.flatten() {
         Some(text) => match check_first(ClientMessage::decode(text.as_bytes())) {
             Ok(hello) => return converse(&shard, mouth, ears, hello).await,
-            Err(error) => Some(error),
+            Err(error) => Some(*error),
         },
         None => None,
     };

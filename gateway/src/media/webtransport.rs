@@ -75,7 +75,7 @@ async fn welcome(shard: &Rc<Shard>, incoming: Incoming) -> Result<(Peer, ClientM
     let refusal = match shard.before_welcome(limits::HELLO_TIMEOUT, peer.ears.next()).await {
         Some(Ok(first)) => match check_first(first) {
             Ok(hello) => return Ok((peer, hello)),
-            Err(error) => Some(error),
+            Err(error) => Some(*error),
         },
         Some(Err(_)) | None => None,
     };

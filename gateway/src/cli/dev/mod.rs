@@ -70,7 +70,7 @@ pub struct DevArgs {
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let source = args.function.as_deref().map(FunctionSource::find).transpose()?;
     let mut signals = Signals::watch()?;
-    let Some(gateway) = signals.unless_stopped(start(&args)).await else { return Ok(()) };
+    let Some(gateway) = signals.unless_stopped(Box::pin(start(&args))).await else { return Ok(()) };
     let gateway = gateway?;
     announce(&gateway, &args);
     let deployer = gateway.deployer(TenantId::new(TENANT)?);

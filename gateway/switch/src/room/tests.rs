@@ -78,7 +78,7 @@ fn exits(outputs: &[Output]) -> Vec<(u32, RoomCause)> {
 /// What `flow` is told.
 fn told(outputs: &[Output], flow: u32) -> Vec<&RoomNews> {
     let news = |output| match output {
-        &Output::Tell(ref to, ref news) if to.contains(&FlowId(flow)) => Some(&**news),
+        Output::Tell(to, news) if to.contains(&FlowId(flow)) => Some(news),
         _ => None,
     };
     outputs.iter().filter_map(news).collect()
