@@ -99,8 +99,9 @@ pub struct Gateway {
     commands: mpsc::Sender<Command>,
     /// Page, discovery and WebSocket; health, metrics and status; the control API.
     servers: control::Servers,
-    /// Keep the certificate fresh, hand new ones to the shards, keep what the driver finds out about versions, and upload recordings.
-    followers: [JoinHandle<()>; 5],
+    /// Keep the certificate fresh, hand new ones to the shards, keep what the driver finds out about versions, upload recordings, mend and
+    /// delete them, and answer users' questions about their mailboxes.
+    followers: [JoinHandle<()>; 6],
     /// Whether the node should get traffic.
     phase: watch::Sender<Phase>,
     addresses: Addresses,
@@ -157,6 +158,8 @@ impl Gateway {
             declared = declared => declared?,
             discarded = discard(&mut orders) => discarded?,
         }
+
+        let housekeeping = tenants.housekeeping().await?;
 
         let (link_events, links) = mpsc::channel(LINK_EVENTS_MAX);
         let media = start_media(&config, &certificate.borrow(), link_events, &metrics)?;
@@ -229,6 +232,7 @@ impl Gateway {
             tokio::spawn(tenants.clone().follow(found)),
             tokio::spawn(blobs.run()),
             tokio::spawn(mailboxes::serve(tenants.clone(), questions, commands.clone())),
+            tokio::spawn(housekeeping.run()),
         ];
         phase.send_replace(Phase::Ready);
         tracing::info!(media = %addresses.media, web = %addresses.web, ops = %addresses.ops, shards = media.shards(), "ready");

@@ -1,12 +1,12 @@
 //! The worker: uploads what is finished, deletes what is to go, and comes back to what failed for as long as it takes.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use object_store::ObjectStoreExt as _;
-use object_store::buffered::BufWriter;
+use object_store::{MultipartUpload, ObjectStoreExt as _};
 use tandem_switch::time::UnixMillis;
+use tokio::io::AsyncReadExt as _;
 use tokio::task::JoinSet;
 
 use super::rows::{self, Due, State};
@@ -51,25 +51,23 @@ impl Blobs {
     pub async fn run(self) {
         self.begin().await;
         let mut under_way = JoinSet::new();
-        let mut objects = HashSet::new();
+        let mut blobs = HashMap::new();
         loop {
             let free = AT_ONCE_MAX - under_way.len();
-            let due = if free > 0 { self.take(free, &objects).await } else { Vec::new() };
+            let due = if free > 0 { self.take(free, &blobs).await } else { Vec::new() };
             for blob in due {
-                objects.insert(blob.object.clone());
-                let this = self.clone();
-                under_way.spawn(async move {
-                    let object = blob.object.clone();
-                    this.work(blob).await;
-                    object
-                });
+                let (this, own) = (self.clone(), blob.clone());
+                let task = under_way.spawn(async move { this.work(own).await });
+                blobs.insert(task.id(), blob);
             }
             let sleep = self.until_due().await;
             tokio::select! {
-                Some(done) = under_way.join_next() => match done {
-                    Ok(object) => { objects.remove(&object); }
-                    Err(error) => tracing::error!(%error, "an upload or a deletion of a recording broke off"),
-                },
+                Some(done) = under_way.join_next_with_id() => {
+                    let (id, broke_off) = done.map_or_else(|error| (error.id(), true), |(id, ())| (id, false));
+                    if let Some(blob) = blobs.remove(&id).filter(|_| broke_off) {
+                        self.put_back(blob, "it broke off; the node's log says more".into()).await;
+                    }
+                }
                 () = self.shared.due.notified(), if under_way.len() < AT_ONCE_MAX => {}
                 () = tokio::time::sleep(sleep), if under_way.len() < AT_ONCE_MAX => {}
             }
@@ -111,14 +109,15 @@ impl Blobs {
         }
     }
 
-    async fn take(&self, free: usize, under_way: &HashSet<String>) -> Vec<Due> {
+    async fn take(&self, free: usize, under_way: &HashMap<tokio::task::Id, Due>) -> Vec<Due> {
         let taken = self.shared.store.change(move |connection| rows::take(connection, unix_now(), free)).await;
         let mut due = taken.unwrap_or_else(|error: StoreError| {
             tracing::debug!(%error, "the store does not say which recordings wait");
             Vec::new()
         });
         // Deleted while it is being uploaded: when the upload has ended.
-        let (later, now): (Vec<_>, Vec<_>) = due.drain(..).partition(|blob| under_way.contains(&blob.object));
+        let (later, now): (Vec<_>, Vec<_>) =
+            due.drain(..).partition(|blob| under_way.values().any(|busy| busy.object == blob.object));
         for blob in later {
             let at = after(PAUSE);
             let _ = self.shared.store.change(move |connection| rows::put_off(connection, &blob.object, at)).await;
@@ -180,6 +179,10 @@ impl Blobs {
             let deleted = tokio::time::timeout(DELETE_TIMEOUT, target.store.delete(&path)).await;
             gone(deleted.map_err(|_| format!("not done within {} s", DELETE_TIMEOUT.as_secs()))?)?;
         }
+        // A recording without any sound has an empty directory.
+        if let Some(directory) = self.file(&blob.object).parent() {
+            let _ = tokio::fs::remove_dir(directory).await;
+        }
         let object = blob.object.clone();
         let forgotten = self.shared.store.change(move |connection| rows::deleted(connection, &object)).await;
         forgotten.map_err(|error: StoreError| error.to_string())
@@ -223,23 +226,49 @@ fn after(wait: Duration) -> UnixMillis {
 /// Sends a file, and makes sure that all of it arrived.
 async fn send(file: &Path, target: &Target, object: &str) -> Result<u64, String> {
     let path = target.path(object);
-    let mut source = tokio::fs::File::open(file).await.map_err(|error| format!("its file cannot be read: {error}"))?;
-    let mut sink = BufWriter::with_capacity(std::sync::Arc::clone(&target.store), path.clone(), PART_BYTES);
-    let sent = async {
-        let bytes = tokio::io::copy(&mut source, &mut sink).await?;
-        tokio::io::AsyncWriteExt::shutdown(&mut sink).await?;
-        Ok::<_, std::io::Error>(bytes)
-    };
-    let bytes = match sent.await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let _ = sink.abort().await;
-            return Err(error.to_string());
+    let unreadable = |error: std::io::Error| format!("its file cannot be read: {error}");
+    let mut source = tokio::fs::File::open(file).await.map_err(unreadable)?;
+    let first = part(&mut source).await.map_err(unreadable)?;
+    let bytes = if first.len() < PART_BYTES {
+        let bytes = first.len() as u64;
+        target.store.put(&path, first.into()).await.map_err(|error| error.to_string())?;
+        bytes
+    } else {
+        let mut upload = target.store.put_multipart(&path).await.map_err(|error| error.to_string())?;
+        match send_parts(upload.as_mut(), first, &mut source).await {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                // Parts that stay there cost money until the bucket's own rules remove them.
+                let _ = upload.abort().await;
+                return Err(why);
+            }
         }
     };
     target.flush(object).await.map_err(|error| error.to_string())?;
     let found = target.store.head(&path).await.map_err(|error| error.to_string())?;
     if found.size == bytes { Ok(bytes) } else { Err(format!("{bytes} bytes were sent and {} arrived", found.size)) }
+}
+
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    first: Vec<u8>,
+    source: &mut tokio::fs::File,
+) -> Result<u64, String> {
+    let (mut next, mut bytes) = (first, 0);
+    while !next.is_empty() {
+        bytes += next.len() as u64;
+        upload.put_part(next.into()).await.map_err(|error| error.to_string())?;
+        next = part(source).await.map_err(|error| format!("its file cannot be read: {error}"))?;
+    }
+    upload.complete().await.map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// The next part of a file; less than a whole one at its end.
+async fn part(source: &mut tokio::fs::File) -> std::io::Result<Vec<u8>> {
+    let mut part = Vec::new();
+    source.take(PART_BYTES as u64).read_to_end(&mut part).await?;
+    Ok(part)
 }
 
 /// The names of all files below the directory.

@@ -20,7 +20,8 @@ Examples:
   tandem api-token list
 
 Scopes: *, settings:read, settings:write, keys:write, functions:read, functions:write, variables:write, kv:read, kv:write,
-calls:read, calls:write, records:read, invocations:read. Nobody grants more than they have.")]
+calls:read, calls:write, records:read, invocations:read, prompts:read, prompts:write, recordings:read,
+recordings:write, mailboxes:read, mailboxes:write. Nobody grants more than they have.")]
 pub struct ApiTokenArgs {
     #[command(subcommand)]
     command: ApiTokenCommand,

@@ -15,6 +15,9 @@ mod key;
 mod kv;
 mod login;
 mod queues;
+mod mailbox;
+mod prompts;
+mod recordings;
 mod records;
 mod remote;
 mod replay;
@@ -67,6 +70,11 @@ A tenant's functions:
   calls         live calls, and changing them
   variable      variables and secrets
   kv            key-value stores
+
+A tenant's sound:
+  prompts       what callers are played
+  recordings    recordings of calls, rooms and messages
+  mailbox       mailboxes and their messages
 
 A tenant's people:
   user          users
@@ -157,6 +165,12 @@ pub enum Command {
     Variable(variable::VariableArgs),
     /// Key-value stores.
     Kv(kv::KvArgs),
+    /// What callers are played.
+    Prompts(prompts::PromptsArgs),
+    /// Recordings of calls, rooms and messages.
+    Recordings(recordings::RecordingsArgs),
+    /// Mailboxes and their messages.
+    Mailbox(mailbox::MailboxArgs),
     /// Show what functions write.
     Logs(invocations::LogsArgs),
     /// Show what functions were asked and what they answered.
@@ -224,6 +238,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Queues(args) => block_on(queues::run(args)),
         Command::Variable(args) => block_on(variable::run(args)),
         Command::Kv(args) => block_on(kv::run(args)),
+        Command::Prompts(args) => block_on(prompts::run(args)),
+        Command::Recordings(args) => block_on(recordings::run(args)),
+        Command::Mailbox(args) => block_on(mailbox::run(args)),
         Command::Logs(args) => block_on(invocations::logs(args)),
         Command::Invocations(args) => block_on(invocations::run(args)),
         Command::Replay(args) => block_on(replay::run(args)),

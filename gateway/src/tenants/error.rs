@@ -75,6 +75,9 @@ pub enum TenantError {
     /// The uploaded audio cannot be used.
     #[error("{0}")]
     Audio(String),
+    /// Too much goes on just now.
+    #[error("{0}")]
+    Busy(&'static str),
     /// A recording's file cannot be used.
     #[error(transparent)]
     Blob(#[from] BlobError),

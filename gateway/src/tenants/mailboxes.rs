@@ -1,30 +1,18 @@
-//! Mailboxes and their messages. A message is a reference to a recording: sharing it makes another reference, and the recording goes with
-//! the last of them. Calls leave messages; the control API and the owners (over signalling) hear, mark, share and delete them.
+//! Mailboxes: whose they are, what callers hear there, how much goes in. What is in them: [`super::messages`].
 //!
 //! An [`Actor::User`] sees and does only what is in mailboxes of the user's own; to others it is as if they were not there.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use tandem_switch::id::{MailboxId, MessageId, PromptId, RecordingId, TenantId, UserId};
+use tandem_switch::id::{MailboxId, PromptId, TenantId, UserId};
 
-use super::change::{Change, bounded, expect, json, kept, number, page, parsed};
-use super::model::{Actor, Mailbox, MailboxSettings, Message, Page, Recording, Revision};
+use super::change::{Change, bounded, expect, json, kept, page, parsed};
+use super::model::{Actor, Mailbox, MailboxSettings, Page, Revision};
 use super::notices::{Notice, Waiting};
 use super::publish::Effect;
-use super::recordings::MeantFor;
 use super::{Result, TenantError, Tenants, recordings, settings};
-use crate::blobs::Reading;
 
 /// Most owners of a mailbox.
 const OWNERS_MAX: usize = 100;
-
-/// Most mailboxes that one message is shared with.
-const SHARES_MAX: usize = 32;
-
-/// How many messages a full mailbox still takes: those that were being left while it became full.
-const BEYOND_FULL_MAX: u64 = 64;
-
-/// Longest address of who left a message, or of what was dialled, bytes.
-const ADDRESS_BYTES_MAX: usize = tandem_switch::limits::ADDRESS_BYTES_MAX;
 
 /// What a call must know before somebody leaves a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,19 +23,6 @@ pub struct Door {
     pub message_seconds: u64,
     /// Whether there is room for one more. When not, the caller is told, and leaves none.
     pub has_room: bool,
-}
-
-/// What is kept of a message as it is shown; the rest is the recording's.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Body {
-    from: String,
-    to: String,
-    received_at: tandem_switch::time::UnixMillis,
-    #[serde(default)]
-    shared_with: Vec<MailboxId>,
-    #[serde(default)]
-    shared_from: Option<MailboxId>,
 }
 
 impl Tenants {
@@ -196,208 +171,6 @@ impl Tenants {
         .await
     }
 
-    /// Puts a recording that has ended into the mailbox that it is meant for, as a message. The owners are told ([`Waiting`]).
-    ///
-    /// # Errors
-    /// When there is no such recording or mailbox, it is meant for none (any more), or the mailbox is more than full: then the recording is
-    /// deleted.
-    pub async fn keep_message(&self, tenant: &TenantId, recording: RecordingId) -> Result<Message> {
-        let id = MessageId(rand::random());
-        let whose = tenant.clone();
-        let kept = self.shared.parts.store.change(move |connection| {
-            let meant_for = meant_for(connection, &whose, recording)?;
-            let name = meant_for.mailbox;
-            let mailbox = find_or_make(connection, &whose, &name)?;
-            let most = most(connection, &whose, &mailbox)?;
-            if mailbox.messages >= most.saturating_add(BEYOND_FULL_MAX) {
-                let hint = "; delete messages that have been heard";
-                return Err(TenantError::OverLimit { budget: MESSAGES, limit: most, hint });
-            }
-            let body = Body {
-                from: cut(meant_for.from),
-                to: cut(meant_for.to),
-                received_at: crate::clock::unix_now(),
-                shared_with: Vec::new(),
-                shared_from: None,
-            };
-            insert(connection, &whose, &name, id, recording, &body)?;
-            let arrived = "UPDATE recording SET meant_for = NULL WHERE tenant = ?1 AND id = ?2";
-            connection.prepare_cached(arrived)?.execute([whose.as_str(), &recording.to_string()])?;
-            let waiting = waiting_of(connection, &whose, owners(connection, &whose, &name)?)?;
-            Ok((message(connection, &whose, &name, id)?, waiting))
-        });
-        match kept.await {
-            Ok((message, waiting)) => {
-                self.tell_waiting(waiting);
-                Ok(message)
-            }
-            Err(error @ TenantError::OverLimit { .. }) => {
-                self.meters().of(tenant).mailbox_messages.refuse();
-                let whose = tenant.clone();
-                let store = &self.shared.parts.store;
-                store.change(move |connection| recordings::forget_if_unused(connection, &whose, recording)).await?;
-                self.blobs().wake();
-                Err(error)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A mailbox's messages, newest first.
-    ///
-    /// # Errors
-    /// When there is no such mailbox, or it is not the user's.
-    pub async fn messages(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        name: &MailboxId,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Message>> {
-        let (actor, tenant, name) = (actor.clone(), tenant.clone(), name.clone());
-        let (before, limit) = (number(cursor)?, bounded(limit));
-        self.read(move |connection| {
-            permit(connection, &actor, &tenant, &name)?;
-            let select = "SELECT seq, id FROM message WHERE tenant = ?1 AND mailbox = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4";
-            let mut statement = connection.prepare_cached(select)?;
-            let values = params![tenant.as_str(), name.as_str(), before, limit as i64 + 1];
-            let rows = statement.query_map(values, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
-            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            let page = page(rows, limit, |(seq, _)| seq.to_string());
-            let items = page.items.into_iter().map(|(_, id)| message(connection, &tenant, &name, identifier(id)?));
-            Ok(Page { items: items.collect::<Result<_>>()?, next: page.next })
-        })
-        .await
-    }
-
-    /// One message.
-    ///
-    /// # Errors
-    /// When there is none, or the mailbox is not the user's.
-    pub async fn message(&self, actor: &Actor, tenant: &TenantId, name: &MailboxId, id: MessageId) -> Result<Message> {
-        let (actor, tenant, name) = (actor.clone(), tenant.clone(), name.clone());
-        self.read(move |connection| {
-            permit(connection, &actor, &tenant, &name)?;
-            message(connection, &tenant, &name, id)
-        })
-        .await
-    }
-
-    /// A message's voice, as Ogg Opus, piece by piece.
-    ///
-    /// # Errors
-    /// When there is none, the mailbox is not the user's, or it cannot be read just now.
-    pub async fn message_audio(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        name: &MailboxId,
-        id: MessageId,
-    ) -> Result<Reading> {
-        let message = self.message(actor, tenant, name, id).await?;
-        let recording: Recording = self.recording(tenant, message.recording).await?;
-        let track = recording.tracks.first().ok_or_else(|| TenantError::not_found("track", 0))?.track;
-        self.track(tenant, message.recording, track).await
-    }
-
-    /// Says whether a message has been heard.
-    ///
-    /// # Errors
-    /// When there is none, or the mailbox is not the user's.
-    pub async fn mark_message(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        name: &MailboxId,
-        id: MessageId,
-        heard: bool,
-    ) -> Result<Message> {
-        let (whose, mailbox) = (tenant.clone(), name.clone());
-        self.change_messages(actor, tenant, "message.mark", name, id, move |connection, line| {
-            let before = message(connection, &whose, &mailbox, id)?;
-            line.unchanged = before.heard == heard;
-            line.detail = if heard { "heard" } else { "not heard" }.to_owned();
-            let update = "UPDATE message SET heard = ?4 WHERE tenant = ?1 AND mailbox = ?2 AND id = ?3";
-            let values = params![whose.as_str(), mailbox.as_str(), id.to_string(), heard];
-            connection.prepare_cached(update)?.execute(values)?;
-            let waiting = waiting_of(connection, &whose, owners(connection, &whose, &mailbox)?)?;
-            Ok((Message { heard, ..before }, waiting))
-        })
-        .await
-    }
-
-    /// Puts a message into another mailbox too. Its owners find it as one that has not been heard.
-    ///
-    /// # Errors
-    /// When there is no such message or mailbox, the one is not the user's, the other has it already or is full.
-    pub async fn share_message(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        name: &MailboxId,
-        id: MessageId,
-        with: &MailboxId,
-    ) -> Result<Message> {
-        let (whose, mailbox, other) = (tenant.clone(), name.clone(), with.clone());
-        self.change_messages(actor, tenant, "message.share", name, id, move |connection, line| {
-            line.detail = format!("with {other}");
-            let mut shared = message(connection, &whose, &mailbox, id)?;
-            let target = find_or_make(connection, &whose, &other)?;
-            let most = most(connection, &whose, &target)?;
-            if target.messages >= most {
-                return Err(TenantError::Conflict(format!("mailbox {other} is full: it has {most} messages")));
-            }
-            let there = "SELECT EXISTS (SELECT 1 FROM message WHERE tenant = ?1 AND mailbox = ?2 AND recording = ?3)";
-            let values = [whose.as_str(), other.as_str(), &shared.recording.to_string()];
-            if connection.query_row(there, values, |row| row.get(0))? {
-                return Err(TenantError::Conflict(format!("mailbox {other} has this message already")));
-            }
-            if shared.shared_with.len() >= SHARES_MAX {
-                let budget = "mailboxes that a message is shared with";
-                return Err(TenantError::OverLimit { budget, limit: SHARES_MAX as u64, hint: "" });
-            }
-            shared.shared_with.push(other.clone());
-            put_body(connection, &whose, &mailbox, &shared)?;
-            let body = Body {
-                from: shared.from.clone(),
-                to: shared.to.clone(),
-                received_at: shared.received_at,
-                shared_with: Vec::new(),
-                shared_from: Some(mailbox.clone()),
-            };
-            insert(connection, &whose, &other, MessageId(rand::random()), shared.recording, &body)?;
-            let waiting = waiting_of(connection, &whose, owners(connection, &whose, &other)?)?;
-            Ok((shared, waiting))
-        })
-        .await
-    }
-
-    /// Deletes a message; its recording goes with the last message that refers to it.
-    ///
-    /// # Errors
-    /// When there is none, or the mailbox is not the user's.
-    pub async fn delete_message(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        name: &MailboxId,
-        id: MessageId,
-    ) -> Result<()> {
-        let (whose, mailbox) = (tenant.clone(), name.clone());
-        self.change_messages(actor, tenant, "message.delete", name, id, move |connection, _line| {
-            let gone = message(connection, &whose, &mailbox, id)?;
-            let delete = "DELETE FROM message WHERE tenant = ?1 AND mailbox = ?2 AND id = ?3";
-            connection.prepare_cached(delete)?.execute([whose.as_str(), mailbox.as_str(), &id.to_string()])?;
-            recordings::forget_if_unused(connection, &whose, gone.recording)?;
-            let waiting = waiting_of(connection, &whose, owners(connection, &whose, &mailbox)?)?;
-            Ok(((), waiting))
-        })
-        .await?;
-        self.blobs().wake();
-        Ok(())
-    }
-
     /// How many messages wait for a user, in all of the user's mailboxes.
     ///
     /// # Errors
@@ -407,48 +180,14 @@ impl Tenants {
         self.read(move |connection| waiting(connection, &tenant, user)).await
     }
 
-    /// Changes a message: with a line in the audit log, unless it is a user's own doing.
-    async fn change_messages<T: Send + 'static>(
-        &self,
-        actor: &Actor,
-        tenant: &TenantId,
-        action: &'static str,
-        name: &MailboxId,
-        id: MessageId,
-        work: impl FnOnce(&Connection, &mut super::change::Line) -> Result<(T, Vec<Waiting>)> + Send + 'static,
-    ) -> Result<T> {
-        let (who, whose, mailbox) = (actor.clone(), tenant.clone(), name.clone());
-        let permitted = move |connection: &Connection, line: &mut super::change::Line| {
-            permit(connection, &who, &whose, &mailbox)?;
-            work(connection, line)
-        };
-        let (value, waiting) = match actor {
-            Actor::User(_) => {
-                let work = move |connection: &Connection| permitted(connection, &mut super::change::Line::default());
-                self.shared.parts.store.change(work).await?
-            }
-            Actor::Operator | Actor::Token { .. } | Actor::Gateway => {
-                let change = Change::new(actor, tenant, action, format!("{name}/{id}"), Effect::Nothing);
-                self.change(change, permitted).await?
-            }
-        };
-        self.tell_waiting(waiting);
-        Ok(value)
-    }
-
-    fn tell_waiting(&self, waiting: Vec<Waiting>) {
+    pub(super) fn tell_waiting(&self, waiting: Vec<Waiting>) {
         waiting.into_iter().for_each(|waiting| self.tell(Notice::Waiting(waiting)));
     }
 }
 
 /// The budgets, as they are called in the limits.
 const MAILBOXES: &str = "mailboxes";
-const MESSAGES: &str = "mailbox-messages";
-
-fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(ADDRESS_BYTES_MAX.min(text.len())));
-    text
-}
+pub(super) const MESSAGES: &str = "mailbox-messages";
 
 fn check(wanted: &MailboxSettings, seconds_max: u64, messages_max: u64) -> Result<()> {
     if wanted.owners.len() > OWNERS_MAX {
@@ -485,7 +224,7 @@ fn stands_for_a_user(connection: &Connection, tenant: &TenantId, name: &MailboxI
 }
 
 /// The mailbox, made when it is a user's own that nobody has made.
-fn find_or_make(connection: &Connection, tenant: &TenantId, name: &MailboxId) -> Result<Mailbox> {
+pub(super) fn find_or_make(connection: &Connection, tenant: &TenantId, name: &MailboxId) -> Result<Mailbox> {
     match find(connection, tenant, name) {
         Err(TenantError::NotFound { .. }) => {
             stands_for_a_user(connection, tenant, name)?;
@@ -498,23 +237,13 @@ fn find_or_make(connection: &Connection, tenant: &TenantId, name: &MailboxId) ->
 }
 
 /// How many messages a mailbox takes.
-fn most(connection: &Connection, tenant: &TenantId, mailbox: &Mailbox) -> Result<u64> {
+pub(super) fn most(connection: &Connection, tenant: &TenantId, mailbox: &Mailbox) -> Result<u64> {
     let limit = settings::find(connection, tenant)?.settings.limits.mailbox_messages;
     Ok(mailbox.settings.messages.unwrap_or(u64::MAX).min(limit))
 }
 
-/// Whom a recording that has ended is meant for.
-fn meant_for(connection: &Connection, tenant: &TenantId, id: RecordingId) -> Result<MeantFor> {
-    recordings::ended(&recordings::find(connection, tenant, id)?)?;
-    let select = "SELECT meant_for FROM recording WHERE tenant = ?1 AND id = ?2";
-    let mut statement = connection.prepare_cached(select)?;
-    let found: Option<String> = statement.query_row([tenant.as_str(), &id.to_string()], |row| row.get(0))?;
-    let none = || TenantError::Conflict("the recording is no message that waits for its mailbox".into());
-    parsed("of a message that is being left", &found.ok_or_else(none)?)
-}
-
 /// Refuses a user what is not the user's own, as if it were not there.
-fn permit(connection: &Connection, actor: &Actor, tenant: &TenantId, name: &MailboxId) -> Result<()> {
+pub(super) fn permit(connection: &Connection, actor: &Actor, tenant: &TenantId, name: &MailboxId) -> Result<()> {
     let Actor::User(user) = actor else { return find(connection, tenant, name).map(drop) };
     let own = "SELECT EXISTS (SELECT 1 FROM mailbox_owner WHERE tenant = ?1 AND user = ?2 AND mailbox = ?3)";
     let values = [tenant.as_str(), user.as_str(), name.as_str()];
@@ -571,7 +300,7 @@ fn put(
     Ok(())
 }
 
-fn owners(connection: &Connection, tenant: &TenantId, name: &MailboxId) -> Result<Vec<UserId>> {
+pub(super) fn owners(connection: &Connection, tenant: &TenantId, name: &MailboxId) -> Result<Vec<UserId>> {
     let select = "SELECT user FROM mailbox_owner WHERE tenant = ?1 AND mailbox = ?2 ORDER BY user";
     let mut statement = connection.prepare_cached(select)?;
     let rows = statement.query_map([tenant.as_str(), name.as_str()], |row| row.get::<_, String>(0))?;
@@ -588,48 +317,6 @@ fn waiting(connection: &Connection, tenant: &TenantId, user: UserId) -> Result<W
     Ok(Waiting { tenant: tenant.clone(), user, waiting, messages })
 }
 
-fn waiting_of(connection: &Connection, tenant: &TenantId, users: Vec<UserId>) -> Result<Vec<Waiting>> {
+pub(super) fn waiting_of(connection: &Connection, tenant: &TenantId, users: Vec<UserId>) -> Result<Vec<Waiting>> {
     users.into_iter().map(|user| waiting(connection, tenant, user)).collect()
-}
-
-fn insert(
-    connection: &Connection,
-    tenant: &TenantId,
-    name: &MailboxId,
-    id: MessageId,
-    recording: RecordingId,
-    body: &Body,
-) -> Result<()> {
-    let insert = "INSERT INTO message (tenant, mailbox, id, recording, heard, body) VALUES (?1, ?2, ?3, ?4, 0, ?5)";
-    let values = params![tenant.as_str(), name.as_str(), id.to_string(), recording.to_string(), json(body)?];
-    connection.prepare_cached(insert)?.execute(values)?;
-    Ok(())
-}
-
-fn put_body(connection: &Connection, tenant: &TenantId, name: &MailboxId, message: &Message) -> Result<()> {
-    let Message { from, to, received_at, shared_with, shared_from, .. } = message.clone();
-    let body = Body { from, to, received_at, shared_with, shared_from };
-    let update = "UPDATE message SET body = ?4 WHERE tenant = ?1 AND mailbox = ?2 AND id = ?3";
-    let values = params![tenant.as_str(), name.as_str(), message.id.to_string(), json(&body)?];
-    connection.prepare_cached(update)?.execute(values)?;
-    Ok(())
-}
-
-fn message(connection: &Connection, tenant: &TenantId, name: &MailboxId, id: MessageId) -> Result<Message> {
-    let select = "SELECT recording, heard, body FROM message WHERE tenant = ?1 AND mailbox = ?2 AND id = ?3";
-    let mut statement = connection.prepare_cached(select)?;
-    let found = statement.query_row([tenant.as_str(), name.as_str(), &id.to_string()], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?, row.get::<_, String>(2)?))
-    });
-    let (recording, heard, body) = found.optional()?.ok_or_else(|| TenantError::not_found("message", id))?;
-    let recording = recordings::find(connection, tenant, recordings::identifier(recording)?)?;
-    let Body { from, to, received_at, shared_with, shared_from } = parsed("of a message", &body)?;
-    let Recording { id: recording, duration_ms, bookmarks, .. } = recording;
-    Ok(Message { id, from, to, received_at, duration_ms, recording, heard, bookmarks, shared_with, shared_from })
-}
-
-fn identifier(text: String) -> Result<MessageId> {
-    let damaged =
-        |_| TenantError::Store(crate::store::StoreError::Damage(format!("{text:?} is no message's identifier")));
-    MessageId::try_from(text.clone()).map_err(damaged)
 }

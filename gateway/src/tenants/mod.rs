@@ -14,16 +14,21 @@ mod declared;
 mod error;
 mod functions;
 mod history;
+mod housekeeping;
 mod idempotency;
 mod keys;
 mod kv;
 mod live;
+mod listening;
 mod mailboxes;
+mod messages;
+mod mixdown;
 pub mod model;
 mod notices;
 mod prompts;
 mod publish;
 mod queues;
+mod recorders;
 mod recordings;
 mod rollouts;
 mod settings;
@@ -38,7 +43,7 @@ use std::sync::{Arc, Mutex};
 
 use tandem_host::{Function, Host};
 use tandem_switch::id::TenantId;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use crate::blobs::Blobs;
 use crate::calls::driver::Command;
@@ -47,12 +52,14 @@ use crate::store::{Components, InvocationLog, Kv, Store, StoreError};
 use crate::token::Keyring;
 
 pub use error::TenantError;
+pub use housekeeping::Housekeeping;
 pub use idempotency::Remembered;
 pub use mailboxes::Door;
+pub use mixdown::Layout;
 pub use notices::{Notice, RecordingDone, Waiting};
 pub use prompts::UPLOAD_BYTES_MAX as PROMPT_UPLOAD_BYTES_MAX;
 pub use publish::Introduction;
-pub use recordings::{Begun, Ending, MeantFor, NewRecording, NewTrack, TRACKS_MAX};
+pub use recorders::{Begun, Ending, MeantFor, NewRecording, NewTrack, TRACKS_MAX};
 pub(crate) use tokens::OPERATOR_PREFIX;
 
 type Result<T> = std::result::Result<T, TenantError>;
@@ -94,6 +101,8 @@ struct Shared {
     /// The functions that answer calls, and of each tenant the one that was uploaded last, so that it is live at once.
     loaded: Mutex<HashMap<(TenantId, String), Arc<Function>>>,
     notices: broadcast::Sender<Notice>,
+    /// Places of threads that decode and encode.
+    listening: Arc<Semaphore>,
 }
 
 impl Tenants {
@@ -108,7 +117,8 @@ impl Tenants {
         let kv = Kv::new(parts.store.clone());
         let (files, turns, loaded) = Default::default();
         let notices = broadcast::Sender::new(notices::NOTICES_MAX);
-        let shared = Shared { parts, kv, invocations, components, files, turns, loaded, notices };
+        let listening = Arc::new(Semaphore::new(listening::AT_ONCE_MAX));
+        let shared = Shared { parts, kv, invocations, components, files, turns, loaded, notices, listening };
         let tenants = Self { shared: Arc::new(shared) };
         tenants.tidy_components().await;
         tenants.publish_keys().await?;

@@ -10,8 +10,8 @@ use super::publish::Effect;
 use super::{Result, TenantError, Tenants, settings};
 use crate::clock::unix_now;
 
-/// Largest upload, bytes: ten minutes of WAV at 48 kHz in stereo, and some.
-pub const UPLOAD_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Largest upload, bytes: ten minutes of WAV at 48 kHz, and some. It is held in memory while it is transcoded.
+pub const UPLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 impl Tenants {
     /// A tenant's prompts, by name.

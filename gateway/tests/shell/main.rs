@@ -9,6 +9,7 @@ mod deployment;
 mod functions;
 mod guests;
 mod http;
+mod sound;
 mod store;
 mod tenants;
 mod tenants_rules;

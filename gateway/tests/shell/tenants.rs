@@ -64,9 +64,13 @@ impl Node {
     }
 
     pub(crate) async fn restart(self, directory: &Path) -> Self {
+        self.restart_with(directory, &config::Storage::default()).await
+    }
+
+    pub(crate) async fn restart_with(self, directory: &Path, storage: &config::Storage) -> Self {
         self.tenants.invocation_log().clone().close().await;
         self.store.close().await.unwrap();
-        Self::start(directory).await
+        Self::start_with(directory, storage).await
     }
 
     /// A component becomes a version; gives its number.

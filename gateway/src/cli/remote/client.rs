@@ -119,6 +119,17 @@ impl Client {
         self.send(request).await.map(drop)
     }
 
+    /// Changes some of something.
+    pub(crate) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        self.json(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    /// Keeps bytes under their name, and reads what became of them.
+    pub(crate) async fn put_upload<T: DeserializeOwned>(&self, path: &str, body: Vec<u8>) -> Result<T> {
+        let request = self.request(Method::PUT, path).header("content-type", "application/octet-stream").body(body);
+        self.json(request).await
+    }
+
     /// Forgets something.
     pub(crate) async fn delete(&self, path: &str) -> Result<()> {
         self.send(self.request(Method::DELETE, path)).await.map(drop)

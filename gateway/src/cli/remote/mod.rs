@@ -6,9 +6,11 @@
 mod client;
 mod connection;
 pub(super) mod credentials;
+mod deliver;
 mod problem;
 pub(super) mod show;
 
 pub(super) use client::{Client, segment};
 pub(super) use connection::{ConnectionArgs, fingerprint};
+pub(super) use deliver::deliver;
 pub(super) use problem::RemoteError;

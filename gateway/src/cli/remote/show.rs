@@ -33,6 +33,15 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// How long something sounds, as people read it.
+pub(crate) fn length(millis: u64) -> String {
+    if millis < 10_000 {
+        return format!("{}.{} s", millis / 1000, millis % 1000 / 100);
+    }
+    let seconds = millis / 1000;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
 /// A time taken: `41 µs`, `1.3 ms`, `2.0 s`.
 pub(crate) fn micros(micros: u64) -> String {
     match micros {

@@ -49,8 +49,10 @@ pub(super) fn word(scope: Scope) -> String {
 
 use Need::{Nothing, Operator, Scope as Scoped, Token};
 use Scope::{
-    CallsRead, CallsWrite, FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, RecordsRead,
-    SettingsRead, SettingsWrite, VariablesWrite,
+    CallsRead, CallsWrite,
+    FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, MailboxesRead, MailboxesWrite,
+    PromptsRead, PromptsWrite, RecordingsRead, RecordingsWrite, RecordsRead, SettingsRead, SettingsWrite,
+    VariablesWrite,
 };
 
 /// Every operation and what it needs. `HEAD` is as `GET`.
@@ -116,6 +118,28 @@ pub(super) const ACCESS: &[(&str, &str, Need)] = &[
     ("GET", "/v1/tenants/{tenant}/records", Scoped(RecordsRead)),
     ("GET", "/v1/tenants/{tenant}/invocations", Scoped(InvocationsRead)),
     ("GET", "/v1/tenants/{tenant}/invocations/{invocation}", Scoped(InvocationsRead)),
+    ("GET", "/v1/tenants/{tenant}/prompts", Scoped(PromptsRead)),
+    ("GET", "/v1/tenants/{tenant}/prompts/{prompt}", Scoped(PromptsRead)),
+    ("PUT", "/v1/tenants/{tenant}/prompts/{prompt}", Scoped(PromptsWrite)),
+    ("DELETE", "/v1/tenants/{tenant}/prompts/{prompt}", Scoped(PromptsWrite)),
+    ("GET", "/v1/tenants/{tenant}/recordings", Scoped(RecordingsRead)),
+    ("GET", "/v1/tenants/{tenant}/recordings/{recording}", Scoped(RecordingsRead)),
+    ("DELETE", "/v1/tenants/{tenant}/recordings/{recording}", Scoped(RecordingsWrite)),
+    ("GET", "/v1/tenants/{tenant}/recordings/{recording}/tracks/{track}", Scoped(RecordingsRead)),
+    ("GET", "/v1/tenants/{tenant}/recordings/{recording}/audio", Scoped(RecordingsRead)),
+    ("GET", "/v1/tenants/{tenant}/recordings/{recording}/bookmarks", Scoped(RecordingsRead)),
+    ("POST", "/v1/tenants/{tenant}/recordings/{recording}/bookmarks", Scoped(RecordingsWrite)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes", Scoped(MailboxesRead)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes/{mailbox}", Scoped(MailboxesRead)),
+    ("PUT", "/v1/tenants/{tenant}/mailboxes/{mailbox}", Scoped(MailboxesWrite)),
+    ("DELETE", "/v1/tenants/{tenant}/mailboxes/{mailbox}", Scoped(MailboxesWrite)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages", Scoped(MailboxesRead)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}", Scoped(MailboxesRead)),
+    ("PATCH", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}", Scoped(MailboxesWrite)),
+    ("DELETE", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}", Scoped(MailboxesWrite)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}/audio", Scoped(MailboxesRead)),
+    ("GET", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}/waveform", Scoped(MailboxesRead)),
+    ("POST", "/v1/tenants/{tenant}/mailboxes/{mailbox}/messages/{message}/share", Scoped(MailboxesWrite)),
 ];
 
 /// What an operation needs; `None`: there is no such operation.

@@ -18,12 +18,15 @@ mod idempotency;
 mod invocations;
 mod keys;
 mod kv;
+mod mailboxes;
 mod me;
 mod metrics;
 mod openapi;
 mod paths;
 mod problem;
 mod queues;
+mod prompts;
+mod recordings;
 mod records;
 mod tenants;
 mod tokens;
@@ -125,6 +128,9 @@ fn operations() -> OpenApiRouter<Api> {
         calls::routes(),
         records::routes(),
         invocations::routes(),
+        prompts::routes(),
+        recordings::routes(),
+        mailboxes::routes(),
         audit::routes(),
     ]
     .into_iter()

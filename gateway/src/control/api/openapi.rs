@@ -9,11 +9,22 @@ use super::access::{self, Need};
 use super::{Api, Problem};
 
 /// Operations that take `If-Match`.
-const CONDITIONAL: [&str; 7] =
-    ["deleteTenant", "replaceSettings", "changeSettings", "deleteFunction", "deploy", "promote", "rollback"];
+const CONDITIONAL: [&str; 11] = [
+    "deleteTenant",
+    "replaceSettings",
+    "changeSettings",
+    "deleteFunction",
+    "deploy",
+    "promote",
+    "rollback",
+    "putPrompt",
+    "deletePrompt",
+    "putMailbox",
+    "deleteMailbox",
+];
 
 /// Operations that answer 304 to `If-None-Match`.
-const CACHEABLE: [&str; 3] = ["showTenant", "showFunction", "getComponent"];
+const CACHEABLE: [&str; 5] = ["showTenant", "showFunction", "getComponent", "getPrompt", "showMailbox"];
 
 /// What is not an operation's own.
 #[derive(OpenApi)]
@@ -22,7 +33,7 @@ const CACHEABLE: [&str; 3] = ["showTenant", "showFunction", "getComponent"];
         title = "Tandem control API",
         version = "1",
         description = "Tenants, and everything they have: keys, users, functions with their versions and roll-outs, bindings, variables, \
-            key-value stores, queues, records, invocations, audit log. Send `Authorization: Bearer <token>`: the operator's token may do \
+            key-value stores, queues, records, invocations, prompts, recordings, mailboxes, audit log. Send `Authorization: Bearer <token>`: the operator's token may do \
             everything, a tenant's control token what its scopes allow (`x-scope` of each operation). Every refusal is a problem \
             document (RFC 9457). Times are milliseconds since 1970.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
@@ -45,6 +56,9 @@ const CACHEABLE: [&str; 3] = ["showTenant", "showFunction", "getComponent"];
         (name = "queues", description = "Queues"),
         (name = "records", description = "Call records"),
         (name = "invocations", description = "What functions were asked and did"),
+        (name = "prompts", description = "What callers are played"),
+        (name = "recordings", description = "Recordings of calls, rooms and messages"),
+        (name = "mailboxes", description = "Mailboxes and their messages"),
         (name = "audit", description = "Who changed what"),
     )
 )]

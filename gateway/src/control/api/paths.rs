@@ -1,7 +1,7 @@
 //! What stands in paths and queries, parsed into what it means. What does not parse is a bad request that names the rule.
 
 use serde::Deserialize;
-use tandem_switch::id::{CallId, FunctionId, QueueId, TenantId, UserId};
+use tandem_switch::id::{CallId, FunctionId, MailboxId, MessageId, PromptId, QueueId, RecordingId, TenantId, UserId};
 use utoipa::IntoParams;
 
 use super::problem::{Kind, Problem};
@@ -216,6 +216,42 @@ paths! {
         /// The invocation's number.
         #[param(example = 42)]
         invocation: u64,
+    }
+    /// `…/prompts/{prompt}`
+    OfPrompt {
+        /// The prompt's name.
+        #[param(value_type = String, example = "welcome")]
+        prompt: PromptId,
+    }
+    /// `…/recordings/{recording}…`
+    OfRecording {
+        /// The recording's identifier.
+        #[param(value_type = String, example = "0123456789abcdefghjkmnpqrs")]
+        recording: RecordingId,
+    }
+    /// `…/recordings/{recording}/tracks/{track}`
+    OfTrack {
+        /// The recording's identifier.
+        #[param(value_type = String, example = "0123456789abcdefghjkmnpqrs")]
+        recording: RecordingId,
+        /// The track's number, from 0.
+        #[param(example = 0)]
+        track: u32,
+    }
+    /// `…/mailboxes/{mailbox}…`
+    OfMailbox {
+        /// The mailbox's name.
+        #[param(value_type = String, example = "alice")]
+        mailbox: MailboxId,
+    }
+    /// `…/mailboxes/{mailbox}/messages/{message}…`
+    OfMessage {
+        /// The mailbox's name.
+        #[param(value_type = String, example = "alice")]
+        mailbox: MailboxId,
+        /// The message's identifier.
+        #[param(value_type = String, example = "0123456789abcdefghjkmnpqrs")]
+        message: MessageId,
     }
 }
 

@@ -244,6 +244,7 @@ impl From<TenantError> for Problem {
             TenantError::Component(_) => Self::new(Kind::Component, detail),
             TenantError::Signature(_) => Self::new(Kind::Signature, detail).in_field("signature"),
             TenantError::WrongDigest { .. } => Self::new(Kind::WrongDigest, detail).in_field("digest"),
+            TenantError::Busy(_) => Self::new(Kind::Busy, detail),
             TenantError::Audio(_) => Self::new(Kind::Audio, detail),
             TenantError::Blob(BlobError::Missing) => Self::new(Kind::NotFound, detail),
             TenantError::Blob(BlobError::NoTarget | BlobError::TooLarge { .. }) => Self::new(Kind::Conflict, detail),

@@ -10,7 +10,7 @@ use tandem_switch::id::TenantId;
 
 use super::problem::{Kind, Problem};
 
-/// Most uploads at once. At 24 MiB each they hold 384 MiB. A further one is told to come again.
+/// Most uploads at once. Components of 24 MiB hold 384 MiB, prompts of 64 MiB 1 GiB. A further one is told to come again.
 const UPLOADS_MAX: usize = 16;
 
 /// Most uploads at once of one tenant, so that no tenant's slow line keeps the others out.

@@ -3,6 +3,7 @@
 mod document;
 mod resources;
 mod rules;
+mod sound;
 mod walk;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ const OPERATOR: &str = "tdmop_0000000000000000000000000000000000000000000";
 
 struct Api {
     node: Node,
+    tenants: Tenants,
     _directory: tempfile::TempDir,
 }
 
@@ -46,8 +48,8 @@ impl Api {
         };
         let tenants = Tenants::open(parts).await.unwrap();
         let listen = ([127, 0, 0, 1], 0).into();
-        let node = Node::start_with(false, Some(Control { listen, tenants })).await;
-        Self { node, _directory: directory }
+        let node = Node::start_with(false, Some(Control { listen, tenants: tenants.clone() })).await;
+        Self { node, tenants, _directory: directory }
     }
 
     /// Sends a request as it stands, whatever a well-behaved client would make of it.
