@@ -28,6 +28,8 @@ pub(super) struct Target {
     prefix: object_store::path::Path,
     /// The directory of a store that is one.
     directory: Option<PathBuf>,
+    /// Whether "not found" says that an object is gone. S3 says so of buckets only: deleting what is not there succeeds.
+    pub(super) tells_absence: bool,
 }
 
 /// What kind of store a URL names.
@@ -80,7 +82,12 @@ impl Target {
             let directory = directory.canonicalize().map_err(|error| unusable(&error))?;
             let store = LocalFileSystem::new_with_prefix(&directory).map_err(|error| error.to_string())?;
             let store = Arc::new(store.with_automatic_cleanup(true));
-            return Ok(Some(Self { store, prefix: object_store::path::Path::default(), directory: Some(directory) }));
+            return Ok(Some(Self {
+                store,
+                prefix: object_store::path::Path::default(),
+                directory: Some(directory),
+                tells_absence: true,
+            }));
         }
         let prefix = object_store::path::Path::from_url_path(url.path()).map_err(|error| error.to_string())?;
         let connector = Connector(outgoing::storage_client().map_err(|error| error.to_string())?);
@@ -89,7 +96,7 @@ impl Target {
             Scheme::Azure => Arc::new(azure(storage, bucket, connector)?),
             Scheme::Google | Scheme::File => Arc::new(google(storage, bucket, connector)?),
         };
-        Ok(Some(Self { store, prefix, directory: None }))
+        Ok(Some(Self { store, prefix, directory: None, tells_absence: scheme != Scheme::S3 }))
     }
 
     /// Where a blob is in the store.
@@ -121,7 +128,8 @@ fn is_plain(storage: &Storage) -> bool {
 fn s3(storage: &Storage, bucket: &str, connector: Connector) -> Result<impl ObjectStore, String> {
     let builder =
         AmazonS3Builder::from_env().with_bucket_name(bucket).with_http_connector(connector).with_retry(retry());
-    let mut builder = builder.with_allow_http(is_plain(storage));
+    // Not all that speak S3 know how to delete many at once; here it is one at a time anyway.
+    let mut builder = builder.with_allow_http(is_plain(storage)).with_disable_bulk_delete(true);
     if let Some(region) = &storage.region {
         builder = builder.with_region(region);
     }

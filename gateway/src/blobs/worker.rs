@@ -169,15 +169,19 @@ impl Blobs {
     }
 
     async fn delete(&self, blob: &Due) -> Result<(), String> {
-        let gone = |outcome: object_store::Result<()>| match outcome {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        let gone = |outcome: object_store::Result<()>, tells_absence: bool| match outcome {
+            Ok(()) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) if tells_absence => Ok(()),
             Err(error) => Err(error.to_string()),
         };
-        gone(self.shared.here.delete(&target::path(&blob.object)).await)?;
+        gone(self.shared.here.delete(&target::path(&blob.object)).await, true)?;
         if let Some(target) = &self.shared.there {
             let path = target.path(&blob.object);
             let deleted = tokio::time::timeout(DELETE_TIMEOUT, target.store.delete(&path)).await;
-            gone(deleted.map_err(|_| format!("not done within {} s", DELETE_TIMEOUT.as_secs()))?)?;
+            gone(
+                deleted.map_err(|_| format!("not done within {} s", DELETE_TIMEOUT.as_secs()))?,
+                target.tells_absence,
+            )?;
         }
         // A recording without any sound has an empty directory.
         if let Some(directory) = self.file(&blob.object).parent() {
