@@ -122,7 +122,9 @@ impl Tenants {
             connection.execute("DELETE FROM tenant WHERE name = ?1", [tenant.as_str()])?;
             Ok(())
         })
-        .await
+        .await?;
+        self.blobs().wake();
+        Ok(())
     }
 
     /// What is used of each of its budgets.
