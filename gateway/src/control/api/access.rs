@@ -49,10 +49,9 @@ pub(super) fn word(scope: Scope) -> String {
 
 use Need::{Nothing, Operator, Scope as Scoped, Token};
 use Scope::{
-    CallsRead, CallsWrite,
-    FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, MailboxesRead, MailboxesWrite,
-    PromptsRead, PromptsWrite, RecordingsRead, RecordingsWrite, RecordsRead, SettingsRead, SettingsWrite,
-    VariablesWrite,
+    CallsRead, CallsWrite, FunctionsRead, FunctionsWrite, InvocationsRead, KeysWrite, KvRead, KvWrite, MailboxesRead,
+    MailboxesWrite, PromptsRead, PromptsWrite, RecordingsRead, RecordingsWrite, RecordsRead, SettingsRead,
+    SettingsWrite, VariablesWrite,
 };
 
 /// Every operation and what it needs. `HEAD` is as `GET`.
