@@ -14,6 +14,7 @@ const KINDS: &[Kind] = &[
     ("fleet", "fleet: a thousand tenants' components on one node", fleet),
     ("upload", "upload: from the last byte of a component to a call that it routes", upload),
     ("recording", "recording: processor time of playing to parties, and of recording calls", recording),
+    ("rooms", "rooms: a channel with a thousand listeners, rooms of 3, 10 and 50 talkers", rooms),
     ("load", "load: packets a second of the real gateway, and the latency it adds", load),
 ];
 
@@ -61,6 +62,10 @@ fn upload() -> Outcome {
 
 fn recording() -> Outcome {
     execute(cargo(&["bench", "--workspace", "--bench", "recording"]))
+}
+
+fn rooms() -> Outcome {
+    execute(cargo(&["bench", "--workspace", "--bench", "rooms"]))
 }
 
 fn load() -> Outcome {

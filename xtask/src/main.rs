@@ -24,7 +24,7 @@ Tasks:
   test [KIND…]    Run every kind of test, or the named ones: format, lint, rust, languages,
                    quality, purity, web, browser
   bench [KIND…]   Run every benchmark, or the named ones: route, datagram, codec, quality,
-                   neighbours, fleet, upload, load
+                   neighbours, fleet, upload, rooms, load
   package spin-plugin
                    Make the archive and manifest of Tandem as a plugin of the Spin CLI
 

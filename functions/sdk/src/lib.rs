@@ -59,6 +59,7 @@ mod host;
 pub mod http;
 mod outcome;
 mod plan;
+mod room;
 #[cfg(not(target_family = "wasm"))]
 mod surroundings;
 pub mod testing;
@@ -91,6 +92,8 @@ pub mod bindings {
             "tandem:voice/types@0.1.0/queue-result": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/park-outcome": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/park-result": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/room-outcome": [#[serde(rename_all = "kebab-case")]],
+            "tandem:voice/types@0.1.0/room-cause": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/call-record": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/plan": [#[serde(rename_all = "kebab-case")]],
             "tandem:voice/types@0.1.0/step": [#[serde(rename_all = "kebab-case")]],
@@ -131,12 +134,13 @@ pub use bindings::tandem::voice::types::{
     Address, AfterAnswer, AudioSource, CallRecord, Cause, ConferenceStep, Consultation, Context, DialOutcome, DialStep,
     DialStrategy, DialTarget, EnqueueStep, Error, Event, GatherEnd, GatherOutcome, GatherStep, Header, Legs,
     MessageEnd, MessageOutcome, Outcome, ParkOutcome, ParkResult, ParkStep, Party, PlayOutcome, PlayStep, QueueOutcome,
-    QueueResult, RecordAction, RecordStep, Rejection, SkillNeed, StartOutcome, Step, TapFormat, TapStep, Tone,
-    TransferKind, TransferStep, Transport, TrunkNumber, Verification, VoicemailStep,
+    QueueResult, RecordAction, RecordStep, Rejection, RoomCause, RoomOutcome, SkillNeed, StartOutcome, Step, TapFormat,
+    TapStep, Tone, TransferKind, TransferStep, Transport, TrunkNumber, Verification, VoicemailStep,
 };
 pub use clock::{LocalTime, Weekday};
 pub use dial::{ring, ring_weighted};
 pub use host::{Refused, config, directory, key_value, log};
+pub use room::conference;
 pub use voice::{gather, play, tap, voicemail};
 
 /// A routing function. [`router!`] makes a component of a type that implements it.

@@ -1,6 +1,8 @@
 //! Reading what a step brought, when a plan consults.
 
-use crate::{Consultation, DialOutcome, GatherOutcome, MessageOutcome, Outcome, PlayOutcome, StartOutcome};
+use crate::{
+    Consultation, DialOutcome, GatherOutcome, MessageOutcome, Outcome, PlayOutcome, RoomOutcome, StartOutcome,
+};
 
 impl Consultation {
     /// The digits that the `gather` before it brought, if it brought as many as it asked for.
@@ -41,6 +43,11 @@ impl Outcome {
     /// What a `voicemail` brought.
     pub fn left_message(&self) -> Option<&MessageOutcome> {
         if let Self::LeftMessage(outcome) = self { Some(outcome) } else { None }
+    }
+
+    /// What a `conference`, `broadcast` or `listen` brought.
+    pub fn conferenced(&self) -> Option<&RoomOutcome> {
+        if let Self::Conferenced(outcome) = self { Some(outcome) } else { None }
     }
 
     /// What a `record` or `tap` brought.

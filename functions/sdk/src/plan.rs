@@ -1,8 +1,8 @@
 //! Building a plan, step by step.
 
 use crate::{
-    Cause, DialStep, GatherStep, Legs, Plan, PlayStep, RecordAction, RecordStep, Rejection, Step, TapStep,
-    VoicemailStep,
+    Cause, ConferenceStep, DialStep, GatherStep, Legs, Plan, PlayStep, RecordAction, RecordStep, Rejection, Step,
+    TapStep, VoicemailStep,
 };
 
 impl Default for Plan {
@@ -41,6 +41,21 @@ impl Plan {
     /// Collects digits from the caller; see [`crate::gather`].
     pub fn gather(self, gather: GatherStep) -> Self {
         self.step(Step::Gather(gather))
+    }
+
+    /// Puts the caller into a room, where many talk; see [`crate::conference`].
+    pub fn conference(self, conference: ConferenceStep) -> Self {
+        self.step(Step::Conference(conference))
+    }
+
+    /// Lets the caller speak on a channel, and moderate it.
+    pub fn broadcast(self, channel: impl Into<String>) -> Self {
+        self.step(Step::Broadcast(channel.into()))
+    }
+
+    /// Lets the caller listen to a channel.
+    pub fn listen(self, channel: impl Into<String>) -> Self {
+        self.step(Step::Listen(channel.into()))
     }
 
     /// Lets the caller leave a message; see [`crate::voicemail`].
