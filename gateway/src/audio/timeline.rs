@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_talk_spurt_is_set_right_by_when_it_came() {
-        let table: [(&[(u32, i64, i64, bool)], &[i64]); 6] = [
+        type Row = (&'static [(u32, i64, i64, bool)], &'static [i64]);
+        let table: [Row; 6] = [
             // A true pause, a little jitter: the timestamp is believed.
             (&[(1, 0, 0, true), (1, 1_000, 1_050, true)], &[0, 1_000]),
             // The first packet was delayed: the next spurt shows it.

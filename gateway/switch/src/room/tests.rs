@@ -77,11 +77,11 @@ fn exits(outputs: &[Output]) -> Vec<(u32, RoomCause)> {
 
 /// What `flow` is told.
 fn told(outputs: &[Output], flow: u32) -> Vec<&RoomNews> {
-    let news = |output| match output {
-        Output::Tell(to, news) if to.contains(&FlowId(flow)) => Some(news),
+    let news = outputs.iter().filter_map(|output| match output {
+        Output::Tell(to, news) if to.contains(&FlowId(flow)) => Some(&**news),
         _ => None,
-    };
-    outputs.iter().filter_map(news).collect()
+    });
+    news.collect()
 }
 
 #[test]
