@@ -4,9 +4,7 @@
 //! Its prompts are `menu` ("Press 1 for sales, 2 for support, 9 to leave a message"), `not-understood`, `nobody-there` and `goodbye`. One that
 //! is missing is not heard, and the menu goes on.
 
-use tandem_function::{
-    Cause, Consultation, Context, Error, Event, Plan, Router, gather, ring, voicemail,
-};
+use tandem_function::{Cause, Consultation, Context, Error, Event, Plan, Router, gather, ring, voicemail};
 
 /// Who answers at sales, and at support.
 const SALES: [&str; 2] = ["alice", "bob"];
@@ -32,7 +30,9 @@ impl Router for Ivr {
         match event {
             Event::Incoming => Ok(menu(Plan::new().answer(), 1)),
             Event::Consulted(consultation) if consultation.tag == RANG => Ok(after_ringing(&consultation)),
-            Event::Consulted(consultation) => Ok(chosen(&consultation, context.state.first().copied().unwrap_or(TRIES))),
+            Event::Consulted(consultation) => {
+                Ok(chosen(&consultation, context.state.first().copied().unwrap_or(TRIES)))
+            }
             Event::Ended(_) => Ok(Plan::new()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tandem::calls::budgets::Budgets;
 use tandem::calls::functions::{Chosen, Functions, Observation};
-use tandem::calls::outside::{About, Directory, DirectoryQuestion, Surroundings, World, quota};
+use tandem::calls::outside::{About as DirectoryAbout, Directory, DirectoryQuestion, Surroundings, World, quota};
 use tandem::calls::recorder::Recorder;
 use tandem::calls::routing::{Deployed, Finding, Routing, Version, Watched};
 use tandem::calls::safety_net::{Answered, Question, SafetyNet};
@@ -271,7 +271,12 @@ async fn a_function_meets_its_own_stores_and_variables_and_nothing_else() {
     let data = tempfile::tempdir().unwrap();
     let manifest = Manifest { key_value_stores: vec!["callers".into()], ..Manifest::default() };
     let limits = Limits { kv_keys: 2, ..Limits::default() };
-    let (outside, _questions) = surroundings(data.path(), &limits, manifest);
+    let (outside, mut questions) = surroundings(data.path(), &limits, manifest);
+    let driver = tokio::spawn(async move {
+        while let Some(DirectoryQuestion { about, answer, .. }) = questions.recv().await {
+            let _ = answer.send(matches!(about, DirectoryAbout::Room(_)).then_some(3));
+        }
+    });
     let (store, key) = (|label: &str| label.to_owned(), |key: &str| key.to_owned());
     let value = Bytes(bytes::Bytes::from_static(b"7"));
     let not_allowed = "the manifest does not name the key-value store \"other\"; \
@@ -296,13 +301,14 @@ async fn a_function_meets_its_own_stores_and_variables_and_nothing_else() {
         (Ask::Variable { name: key("key") }, Reply::Text(Some("s3cr3t".into()))),
         (Ask::Variable { name: key("none") }, Reply::Text(None)),
         (Ask::QueueLength { queue: key("sales") }, Reply::Refused(Refusal::NoSuch("queue \"sales\"".into()))),
-        (Ask::RoomOccupancy { room: key("lobby") }, Reply::Refused(Refusal::NoSuch("room \"lobby\"".into()))),
+        (Ask::RoomOccupancy { room: key("lobby") }, Reply::Number(3)),
         (Ask::Reachable { user: key("Not A Name") }, Reply::Number(0)),
     ];
     for (question, expected) in dialogue {
         assert_eq!(outside.ask(question.clone()).await, expected, "{question:?}");
     }
     assert_eq!(outside.budgets.meters().kv_keys.refused(), 1);
+    driver.abort();
 }
 
 #[tokio::test]
@@ -325,11 +331,11 @@ async fn who_is_reachable_and_who_is_in_a_room_is_asked_of_the_driver() {
     let (outside, mut questions) = surroundings(data.path(), &Limits::default(), Manifest::default());
     let driver = async {
         let DirectoryQuestion { tenant, about, answer } = questions.recv().await.unwrap();
-        assert!(matches!(about, About::Reachable(user) if user.as_str() == "bob"));
+        assert!(matches!(about, DirectoryAbout::Reachable(user) if user.as_str() == "bob"));
         assert_eq!(tenant, acme());
         answer.send(Some(2)).unwrap();
         let DirectoryQuestion { about, answer, .. } = questions.recv().await.unwrap();
-        assert!(matches!(about, About::Room(room) if room.as_str() == "all-hands"));
+        assert!(matches!(about, DirectoryAbout::Room(room) if room.as_str() == "all-hands"));
         answer.send(Some(31)).unwrap();
     };
     let ask = async {

@@ -160,12 +160,13 @@ fn the_manifests_agree_with_themselves_and_with_the_crates() -> anyhow::Result<(
     check_manifest(&std::fs::read_to_string(functions().join("spin.toml"))?, &examples)
 }
 
-/// The example functions: the crates in `functions/`, the SDK apart.
+/// The example functions that Spin can serve: the crates in `functions/`, without the SDK and without those that ask the gateway's directory,
+/// which Spin does not have.
 fn examples() -> anyhow::Result<Vec<String>> {
     let folders = std::fs::read_dir(functions())?.collect::<Result<Vec<_>, _>>()?;
     let crates = folders.iter().filter(|folder| folder.path().join("Cargo.toml").exists());
     let names = crates.map(|folder| folder.file_name().to_string_lossy().into_owned());
-    Ok(names.filter(|name| name != "sdk").collect())
+    Ok(names.filter(|name| name != "sdk" && name != "help-desk").collect())
 }
 
 #[tokio::test]

@@ -123,11 +123,11 @@ async fn a_webhook_routes_the_calls_and_without_it_the_default_plan_does() -> an
     assert_eq!(carol.ended(second).await?, Cause::Declined);
 
     // What is no plan, and a step that is not carried out, leave a call to the default plan: it rings whom it dials.
-    let voicemail = json!({ "voicemail": { "mailbox": "desk", "greeting": null } });
+    let transfer = json!({ "transfer": { "kind": "attended", "to": { "user": "alice" } } });
     let failures = [
         (StatusCode::INTERNAL_SERVER_ERROR, json!({ "detail": "no database" }), "status 500: no database"),
         (StatusCode::OK, json!({ "steps": "hello" }), "is not a plan"),
-        (StatusCode::OK, json!({ "steps": [voicemail] }), "does not carry out `voicemail`"),
+        (StatusCode::OK, json!({ "steps": [transfer] }), "does not carry out `transfer attended`"),
     ];
     let mut calls = vec![(first, None), (second, None)];
     for (status, body, said) in failures {

@@ -84,6 +84,13 @@ pub(super) struct Ports {
     open: BTreeMap<PortId, (CallId, SessionId)>,
 }
 
+/// The order in which voices end, and so stand in the call's record.
+fn caller_first(caller: SessionId, parties: impl Iterator<Item = SessionId>) -> Vec<SessionId> {
+    let mut parties: Vec<_> = parties.collect();
+    parties.sort_by_key(|party| *party != caller);
+    parties
+}
+
 impl Ports {
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
@@ -262,7 +269,7 @@ impl Exchange {
     pub(super) fn disconnect(&mut self, now: Instant, id: CallId) {
         let Some(entry) = self.calls.get(&id) else { return };
         let caller = entry.call.invitation().caller.session;
-        for party in entry.voices.keys().copied().collect::<Vec<_>>() {
+        for party in caller_first(caller, entry.voices.keys().copied()) {
             self.stop_voice(now, id, party);
             if party != caller {
                 self.close_port(id, party);
@@ -273,8 +280,8 @@ impl Exchange {
     /// All voices stop and all ports close, for good.
     pub(super) fn silence(&mut self, now: Instant, id: CallId) {
         let Some(entry) = self.calls.get(&id) else { return };
-        let parties = entry.voices.keys().chain(entry.ports.keys()).copied().collect::<Vec<_>>();
-        for party in parties {
+        let caller = entry.call.invitation().caller.session;
+        for party in caller_first(caller, entry.voices.keys().chain(entry.ports.keys()).copied()) {
             self.release(now, id, party);
         }
     }
