@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::audio::Sound;
 use crate::call::music::Music;
 use crate::call::talk::{Brings, Talk};
 use crate::call::{Call, Found, Output, State};
@@ -64,6 +65,8 @@ pub enum QueueNews {
     Withdraw(Vec<UserId>),
     /// The caller's position, from 1, and how long the wait may take.
     Position(u32, Option<Duration>),
+    /// The queue has music of its own, a prompt of this name, and the plan named none.
+    Music(String),
     /// The caller waits no more.
     Exit(Exit),
 }
@@ -92,6 +95,12 @@ impl Call {
                 let queue = queued.queue.clone();
                 let estimate_ms = estimate.map(|estimate| u64::try_from(estimate.as_millis()).unwrap_or(u64::MAX));
                 self.tell(self.invitation.caller.session, Happening::Queued { queue, position, estimate_ms });
+            }
+            QueueNews::Music(name) => {
+                let music = self.start_music(Some(Sound::Prompt(name)));
+                if let State::Queued(queued) = &mut self.state {
+                    queued.music = music;
+                }
             }
             QueueNews::Exit(exit) => self.leave_queue(now, &exit),
         }

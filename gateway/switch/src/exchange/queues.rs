@@ -86,9 +86,13 @@ impl Exchange {
         let Some(tenant) = self.calls.get(&caller).map(|entry| entry.call.invitation().tenant.clone()) else { return };
         let input = match deed {
             QueueDeed::Join(step) => {
-                let Enqueue { queue, priority, max_wait, needs, music: _ } = *step;
+                let Enqueue { queue, priority, max_wait, needs, music } = *step;
                 // A tenant without queues is as one that has some, and not this one.
-                self.queues_of(&tenant);
+                let own = self.queues_of(&tenant).settings(&queue).and_then(|settings| settings.music.clone());
+                if let (None, Some(own), Some(entry)) = (music, own, self.calls.get_mut(&caller)) {
+                    // Only a party's deed is ever refused.
+                    let _ = entry.call.handle(now, CallInput::Queue(QueueNews::Music(own)));
+                }
                 QueueInput::Join { queue, caller, priority, needs, max_wait: Some(max_wait) }
             }
             QueueDeed::Leave => QueueInput::Leave { caller },

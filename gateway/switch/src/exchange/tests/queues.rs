@@ -193,3 +193,28 @@ fn many_agents_without_devices_are_tried_without_end_of_stack() {
     let live = harness.exchange.queue(harness.now, &TenantId::new("acme").unwrap(), &help()).unwrap();
     assert!(live.agents.iter().all(|agent| agent.state == AgentState::Resting), "everybody was tried once");
 }
+
+#[test]
+fn a_queue_has_music_of_its_own_unless_the_plan_names_some() {
+    let tunes = |harness: &Harness| -> Vec<String> {
+        let played = harness.audio.iter().filter_map(|command| match command {
+            AudioCommand::Play { sound: Sound::Prompt(name), .. } => Some(name.clone()),
+            _ => None,
+        });
+        played.collect()
+    };
+    for (named, heard) in [(None, "waltz"), (Some("tango"), "tango")] {
+        let mut harness = staffed();
+        let agents = [(UserId::new("bob").unwrap(), Skills::new())].into();
+        let queues = [(help(), Settings { agents, music: Some("waltz".into()), ..Settings::default() })].into();
+        harness.input(configured(TenantSettings { queues, ..TenantSettings::default() }));
+        agent(&mut harness, 2, AgentAction::Pause);
+        harness.invite(1, "help");
+        let mut steps = enqueue();
+        if let Step::Enqueue(step) = &mut steps[0] {
+            step.music = named.map(|name| crate::plan::AudioSource::Prompt(name.to_owned()));
+        }
+        harness.plan(steps);
+        assert_eq!(tunes(&harness).last().map(String::as_str), Some(heard));
+    }
+}
