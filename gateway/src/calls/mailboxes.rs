@@ -1,7 +1,7 @@
 //! Users and their mailboxes: answers what they ask over signalling, and tells them what waits.
 //!
-//! One task between the call driver, which knows sessions, and `tenants`, which holds the messages. Questions are answered one after another for
-//! each worker; when all that may wait do, the next is refused with a word that says so.
+//! One task between the call driver, which knows sessions, and `tenants`, which holds the messages. Questions are answered one after
+//! another; when all that may wait do, the next is refused with a word that says so.
 
 use tandem_switch::id::{MailboxId, SessionId, TenantId, UserId};
 use tandem_switch::limits;

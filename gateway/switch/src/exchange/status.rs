@@ -48,7 +48,7 @@ pub struct LiveCall<'a> {
     pub from: &'a UserId,
     /// What was dialled.
     pub to: &'a str,
-    /// Its state in one word: `deciding`, `pausing`, `ringing`, `talking`.
+    /// Its state in one word, as [`crate::call::Call::state_word`] says it.
     pub state: &'static str,
     /// Since when it is in that state.
     pub since: Instant,
