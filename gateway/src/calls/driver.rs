@@ -431,11 +431,10 @@ impl CallDriver {
                 }
                 Output::Audio(command) => self.audio(command),
                 Output::Room { room, change } => self.room(room, change),
-                Output::Mailbox { session, tenant, user, reference, mailbox, request } => {
-                    let again = reference.clone();
-                    let question = MailboxQuestion::Asked { session, tenant, user, reference, mailbox, request };
-                    if self.parts.mailboxes.try_send(question).is_err() {
-                        let message = Box::new(mailboxes::too_many(again));
+                Output::Mailbox(question) => {
+                    let (session, reference) = (question.session, question.reference.clone());
+                    if self.parts.mailboxes.try_send(MailboxQuestion::Asked(question)).is_err() {
+                        let message = Box::new(mailboxes::too_many(reference));
                         self.handle(Input::Told { session, message });
                     }
                 }

@@ -3,9 +3,9 @@
 //! One task between the call driver, which knows sessions, and `tenants`, which holds the messages. Questions are answered one after
 //! another; when all that may wait do, the next is refused with a word that says so.
 
-use tandem_switch::id::{MailboxId, SessionId, TenantId, UserId};
+use tandem_switch::id::{MailboxId, TenantId, UserId};
 use tandem_switch::limits;
-use tandem_switch::mailbox::{Bookmark, MailboxRequest, Message};
+use tandem_switch::mailbox::{Bookmark, MailboxRequest, Message, Question};
 use tandem_switch::signal::{ErrorCode, ServerMessage};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -21,20 +21,7 @@ const QUESTIONS_MAX: usize = 256;
 #[derive(Debug)]
 pub enum MailboxQuestion {
     /// A user asks about a mailbox.
-    Asked {
-        /// Who asks.
-        session: SessionId,
-        /// Whose user.
-        tenant: TenantId,
-        /// Who.
-        user: UserId,
-        /// To be given back.
-        reference: String,
-        /// Which mailbox.
-        mailbox: MailboxId,
-        /// What.
-        request: MailboxRequest,
-    },
+    Asked(Box<Question>),
     /// How many messages wait for a user.
     Waits {
         /// Whose user.
@@ -87,7 +74,8 @@ async fn answer(tenants: &Tenants, question: MailboxQuestion) -> Option<Command>
             let found = tenants.waiting(&tenant, &user).await.ok()?;
             (found.messages > 0).then(|| waiting_command(found))
         }
-        MailboxQuestion::Asked { session, tenant, user, reference, mailbox, request } => {
+        MailboxQuestion::Asked(question) => {
+            let Question { session, tenant, user, reference, mailbox, request } = *question;
             let actor = Actor::User(user);
             let done = obey(tenants, &actor, &tenant, &mailbox, request, &reference).await;
             let message = Box::new(done.unwrap_or_else(|error| refusal(&error, reference)));

@@ -4,8 +4,25 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MailboxId, MessageId};
+use crate::id::{MailboxId, MessageId, SessionId, TenantId, UserId};
 use crate::time::UnixMillis;
+
+/// A user's question, with who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Who is told the answer.
+    pub session: SessionId,
+    /// Whose user.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub user: UserId,
+    /// To be given back.
+    pub reference: String,
+    /// Which mailbox.
+    pub mailbox: MailboxId,
+    /// What.
+    pub request: MailboxRequest,
+}
 
 /// What a user asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::rooms::RoomVoice;
 use crate::audio::{AudioCommand, AudioEvent, Destination};
 use crate::event::{Context, Event, Transport};
-use crate::id::{CallId, FlowId, LinkId, MailboxId, QueueId, RoomId, SessionId, TenantId, UserId};
+use crate::id::{CallId, FlowId, LinkId, QueueId, RoomId, SessionId, TenantId, UserId};
 use crate::limits;
-use crate::mailbox::MailboxRequest;
+use crate::mailbox::Question;
 use crate::media::stats::Reception;
 use crate::plan::{Accepted, Plan};
 use crate::queue;
@@ -232,20 +232,7 @@ pub enum Output {
         change: RoomVoice,
     },
     /// A user asks something about a mailbox of their own; answer with [`Input::Told`].
-    Mailbox {
-        /// Who asks.
-        session: SessionId,
-        /// Whose user.
-        tenant: TenantId,
-        /// Who.
-        user: UserId,
-        /// To be given back.
-        reference: String,
-        /// Which mailbox.
-        mailbox: MailboxId,
-        /// What.
-        request: MailboxRequest,
-    },
+    Mailbox(Box<Question>),
     /// A session has begun or come back: tell how many messages wait for its user with [`Input::Waiting`], if any do.
     Waits {
         /// Whose user.

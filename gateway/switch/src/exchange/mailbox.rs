@@ -3,7 +3,7 @@
 use crate::call::Refusal;
 use crate::id::{MailboxId, SessionId, TenantId, UserId};
 use crate::limits;
-use crate::mailbox::MailboxRequest;
+use crate::mailbox::{MailboxRequest, Question};
 use crate::signal::{ErrorCode, ServerMessage};
 use crate::token::Grant;
 
@@ -31,7 +31,8 @@ impl Exchange {
         session.asking += 1;
         let (tenant, user) = (session.identity.tenant.clone(), session.identity.user.clone());
         let mailbox = mailbox.unwrap_or_else(|| MailboxId::from(&user));
-        self.outputs.push_back(Output::Mailbox { session: id, tenant, user, reference, mailbox, request });
+        let question = Question { session: id, tenant, user, reference, mailbox, request };
+        self.outputs.push_back(Output::Mailbox(Box::new(question)));
         Ok(())
     }
 

@@ -207,7 +207,7 @@ impl Model {
             }
             Output::Record(record) => self.recorded(now, record),
             Output::Audio(command) => self.audio(command),
-            Output::Consult(_) | Output::Room { .. } | Output::Mailbox { .. } | Output::Waits { .. } => {}
+            Output::Consult(_) | Output::Room { .. } | Output::Mailbox(_) | Output::Waits { .. } => {}
         }
     }
 

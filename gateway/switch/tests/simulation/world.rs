@@ -235,7 +235,7 @@ impl World {
                 self.table.unroute(*from, *flow);
             }
             Output::Audio(command) => self.audio(command),
-            Output::Record(_) | Output::Room { .. } | Output::Mailbox { .. } | Output::Waits { .. } => {}
+            Output::Record(_) | Output::Room { .. } | Output::Mailbox(_) | Output::Waits { .. } => {}
         }
     }
 

@@ -13,7 +13,7 @@ fn a_user_asks_about_their_own_mailbox_and_is_told() {
     let mut harness = Harness::with_alice_and_bob();
     assert_eq!(harness.waits, 2, "whoever comes is told what waits");
     harness.says(1, list("7"));
-    let (session, reference, request) = harness.mailbox[0].clone();
+    let Question { session, reference, request, .. } = harness.mailbox[0].clone();
     assert_eq!((reference.as_str(), request), ("7", MailboxRequest::List { cursor: None }));
     let message = Box::new(ServerMessage::MessageDeleted { reference });
     harness.input(Input::Told { session, message });
@@ -42,7 +42,7 @@ fn so_many_questions_at_once_and_no_more() {
     }
     harness.says(1, list("too many"));
     assert_eq!(harness.last_error(1), ErrorCode::Overloaded);
-    let (session, reference, _) = harness.mailbox[0].clone();
+    let Question { session, reference, .. } = harness.mailbox[0].clone();
     harness.input(Input::Told { session, message: Box::new(ServerMessage::MessageDeleted { reference }) });
     harness.says(1, list("fits"));
     assert_eq!(harness.mailbox.len(), limits::MAILBOX_REQUESTS_MAX + 1);

@@ -19,7 +19,7 @@ use crate::cause::Cause;
 use crate::event::{Event, Transport};
 use crate::id::{FlowId, QueueId};
 use crate::limits;
-use crate::mailbox::MailboxRequest;
+use crate::mailbox::{MailboxRequest, Question};
 use crate::plan::{AfterAnswer, Dial, DialStep, DialStrategy, DialTarget, Plan, Step};
 use crate::record::CallRecord;
 use crate::signal::{CallEvent, ClientMessage, ErrorCode, Happening, Hello, ResumeSession, Seen, VERSION};
@@ -37,7 +37,7 @@ struct Harness {
     routes: BTreeMap<(LinkId, FlowId), (Vec<Destination>, Gate)>,
     audio: Vec<AudioCommand>,
     rooms: Vec<RoomVoice>,
-    mailbox: Vec<(SessionId, String, MailboxRequest)>,
+    mailbox: Vec<Question>,
     waits: u32,
 }
 
@@ -90,7 +90,7 @@ impl Harness {
                 Output::Route { from, flow, to, gate, .. } => {
                     self.routes.insert((from, flow), (to, gate));
                 }
-                Output::Mailbox { session, reference, request, .. } => self.mailbox.push((session, reference, request)),
+                Output::Mailbox(question) => self.mailbox.push(*question),
                 Output::Waits { .. } => self.waits += 1,
                 Output::Audio(command) => self.audio.push(command),
                 Output::Room { change, .. } => self.rooms.push(change),
