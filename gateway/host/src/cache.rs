@@ -48,20 +48,18 @@ impl Cache {
     }
 
     /// Keeps the compiled code of this component.
-    pub(crate) fn keep(&self, digest: Digest, component: &Component) {
-        if let Err(reason) = self.write(digest, component) {
+    pub(crate) fn keep(&self, digest: Digest, code: &[u8]) {
+        if let Err(reason) = self.write(digest, code) {
             tracing::warn!(%digest, %reason, "a compiled function cannot be kept in the cache");
         }
     }
 
-    fn write(&self, digest: Digest, component: &Component) -> Result<(), String> {
-        let code = component.serialize().map_err(|error| error.to_string())?;
+    fn write(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
         let path = self.path(digest);
-        self.make_room().map_err(|error| error.to_string())?;
+        self.make_room()?;
         // The code first: without its digest it is not trusted.
-        put(&path, &code)
-            .and_then(|()| put(&side(&path), Digest::of(&code).to_string().as_bytes()))
-            .map_err(|error| error.to_string())
+        put(&path, code)?;
+        put(&side(&path), Digest::of(code).to_string().as_bytes())
     }
 
     /// Removes what was written first until one more fits.

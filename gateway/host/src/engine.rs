@@ -3,12 +3,31 @@
 //! Measured settings: instances from the pool with resident pages and the kernel's page scan cost half of the pool's defaults, and epoch
 //! interruption costs a tenth of what counting fuel does.
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
+};
 
 use crate::limits::{self, Limits};
 
 /// Makes the engine that every function of this process runs on.
 pub(crate) fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
+    Engine::new(settings().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits))))
+}
+
+/// Makes an engine that only compiles, for the one that runs: as fast as it can. Its code is larger, and slower to run.
+pub(crate) fn baseline_compiler() -> wasmtime::Result<Engine> {
+    let mut settings = settings();
+    settings.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    Engine::new(&settings)
+}
+
+/// Makes an engine that only compiles, for the one that runs: as well as it can, on the thread that asks and no other.
+pub(crate) fn optimising_compiler() -> wasmtime::Result<Engine> {
+    Engine::new(settings().parallel_compilation(false))
+}
+
+/// What compiled code depends on: the same for all three, so that what one compiles another runs.
+fn settings() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -16,9 +35,8 @@ pub(crate) fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
         .epoch_interruption(true)
         .max_wasm_stack(limits::STACK_BYTES_MAX)
         .async_stack_size(limits::FIBER_STACK_BYTES)
-        .memory_init_cow(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    Engine::new(&config)
+        .memory_init_cow(true);
+    config
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::Cache;
 use crate::capabilities::{self, Sandbox};
-use crate::engine::engine;
+use crate::compile::Optimiser;
+use crate::engine::{baseline_compiler, engine, optimising_compiler};
 use crate::instance::Nursery;
 use crate::lanes::Lanes;
 use crate::limits::Limits;
@@ -36,6 +38,9 @@ pub enum HostError {
     /// The threads for functions that compute long do not start.
     #[error("the function host cannot start its slow lane: {0}")]
     SlowLane(#[source] std::io::Error),
+    /// The thread that compiles in the background does not start.
+    #[error("the function host cannot start its compiler: {0}")]
+    Compiler(#[source] std::io::Error),
     /// The cache directory cannot be made.
     #[error("the cache of compiled functions, {path}, cannot be used: {source}", path = path.display())]
     Cache {
@@ -50,7 +55,11 @@ pub enum HostError {
 pub struct Host {
     pub(crate) nursery: Nursery,
     pub(crate) linker: Linker<Sandbox>,
-    pub(crate) cache: Option<Cache>,
+    pub(crate) cache: Option<Arc<Cache>>,
+    /// Compiles fast.
+    pub(crate) compiler: Engine,
+    /// Compiles well, in the background.
+    pub(crate) optimiser: Optimiser,
     /// The threads of `nursery.slow`.
     _lanes: Lanes,
 }
@@ -67,17 +76,26 @@ impl Host {
         let linker = capabilities::linker(&engine).map_err(refused)?;
         let cache = cache
             .map(|path| Cache::open(path.clone(), &engine).map_err(|source| HostError::Cache { path, source }))
-            .transpose()?;
+            .transpose()?
+            .map(Arc::new);
+        let (compiler, optimising) = (baseline_compiler().map_err(refused)?, optimising_compiler().map_err(refused)?);
+        let optimiser = Optimiser::start(optimising, engine.clone(), linker.clone(), cache.clone(), limits.optimising_bytes_max)
+            .map_err(HostError::Compiler)?;
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(HostError::Clock)?);
         let lanes = Lanes::start().map_err(HostError::SlowLane)?;
         let places = Arc::new(Semaphore::new(limits.invocations_max as usize));
         let nursery = Nursery { engine, limits, places, ticker, slow: lanes.slow().clone() };
-        Ok(Self { nursery, linker, cache, _lanes: lanes })
+        Ok(Self { nursery, linker, cache, compiler, optimiser, _lanes: lanes })
     }
 
     /// What one invocation may use.
     pub fn limits(&self) -> &Limits {
         &self.nursery.limits
+    }
+
+    /// Waits until every function that was loaded so far is compiled well, and kept in the cache: for benchmarks and tests. Blocks.
+    pub fn settle(&self) {
+        self.optimiser.settle();
     }
 
     /// How many invocations are under way.

@@ -120,7 +120,8 @@ impl Host {
         conditions: Conditions,
     ) -> Invocation {
         let nursery = &self.nursery;
-        if !Engine::same(&nursery.engine, function.world.engine()) {
+        let world = function.world();
+        if !Engine::same(&nursery.engine, world.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
         let Some(place) = nursery.place(Some(&function.share)).await else {
@@ -133,7 +134,7 @@ impl Host {
         let meter = Arc::new(Meter::default());
         let asking = Asking {
             instance: nursery.instance(&bounded, context.now, Arc::clone(&meter), place),
-            question: function.world.question(context, event),
+            question: world.question(context, event),
             deadline: bounded.deadline,
             answer_bytes_max: nursery.limits.answer_bytes_max,
             meter: Arc::clone(&meter),

@@ -84,7 +84,7 @@ impl Default for Turns {
 }
 
 /// Lets others go first, where the system has a priority for each thread.
-fn step_back() {
+pub(crate) fn step_back() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, limits::SLOW_LANE_NICE) {
         tracing::warn!(%error, "a thread for long computations runs at the priority of all others");

@@ -14,6 +14,7 @@
 mod bindings;
 mod cache;
 pub mod capabilities;
+mod compile;
 mod convert;
 mod digest;
 mod engine;

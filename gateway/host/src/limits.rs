@@ -105,7 +105,14 @@ pub const TABLE_KEPT_BYTES: usize = 64 * 1024;
 /// Most compiled components kept in the cache directory. Beyond it the one that was written first is removed.
 pub const CACHE_FILES_MAX: usize = 20_000;
 
-/// What one invocation may use. [`Default`] takes the values of this module; an operator may choose others.
+/// Most components that were compiled fast and wait to be compiled well, in number: a burst of uploads, at a third of a second each a minute's
+/// worth. Further ones are compiled well at once, which their uploaders wait for.
+pub const OPTIMISING_COMPONENTS_MAX: usize = 200;
+
+/// See [`OPTIMISING_COMPONENTS_MAX`]; in bytes, since they are held in memory until then.
+pub const OPTIMISING_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// What functions may use. [`Default`] takes the values of this module; an operator may choose others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// See [`COMPONENT_BYTES_MAX`].
@@ -122,6 +129,8 @@ pub struct Limits {
     pub invocations_max: u32,
     /// See [`PERMIT_WAIT_MAX`].
     pub permit_wait_max: Duration,
+    /// See [`OPTIMISING_BYTES_MAX`]; 0: every component is compiled well at once.
+    pub optimising_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -134,6 +143,7 @@ impl Default for Limits {
             answer_bytes_max: ANSWER_BYTES_MAX,
             invocations_max: INVOCATIONS_MAX,
             permit_wait_max: PERMIT_WAIT_MAX,
+            optimising_bytes_max: OPTIMISING_BYTES_MAX,
         }
     }
 }

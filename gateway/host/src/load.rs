@@ -3,7 +3,7 @@
 //! Checks, cheapest first: size, header, completeness; then what wasmtime's validation and compilation say; then exports and imports; then
 //! whether an instance starts. Each refusal says in plain words what is wrong and, where one knows, what to do.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::time::UnixMillis;
@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::capabilities;
+use crate::compile::Code;
 use crate::digest::Digest;
 use crate::host::Host;
 use crate::instance::Nursery;
@@ -43,7 +44,9 @@ pub struct Function {
     bytes: usize,
     imports: Vec<String>,
     origin: Origin,
-    pub(crate) world: World,
+    kind: Kind,
+    /// Compiled fast, until it is compiled well.
+    world: RwLock<World>,
     /// This function's share of the host's invocations.
     pub(crate) share: Arc<Semaphore>,
 }
@@ -56,7 +59,7 @@ impl Function {
 
     /// Which world it is made for.
     pub fn kind(&self) -> Kind {
-        self.world.kind()
+        self.kind
     }
 
     /// What it imports, by full name, in its own order.
@@ -72,6 +75,16 @@ impl Function {
     /// Where its compiled code came from.
     pub fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// The component as it is compiled now.
+    pub(crate) fn world(&self) -> World {
+        self.world.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is compiled well: invocations from now on run that.
+    pub(crate) fn improve(&self, world: World) {
+        *self.world.write().unwrap_or_else(PoisonError::into_inner) = world;
     }
 }
 
@@ -175,18 +188,39 @@ fn detail(error: &wasmtime::Error) -> String {
 }
 
 impl Host {
-    /// Compiles a component, or takes its compiled code from the cache, checks it against the contract, and starts a fresh one once to
-    /// see that it can be. Takes the processor for up to some seconds: call it from `spawn_blocking`.
+    /// Takes a component's compiled code from the cache, or compiles it, checks it against the contract, and starts a fresh one once to see
+    /// that it can be. What is compiled here is compiled fast; the same function is compiled well in the background. Takes the processor for
+    /// up to some seconds: call it from `spawn_blocking`.
     ///
     /// # Errors
     /// When the gateway cannot run it; says why in plain words.
     pub fn load(&self, bytes: &[u8]) -> Result<Arc<Function>, LoadError> {
-        let compiled = self.component(bytes)?;
+        check_bytes(bytes, self.limits().component_bytes_max)?;
+        let digest = Digest::of(bytes);
+        let (compiled, room) = match (self.cached(digest), self.optimiser.room(bytes.len())) {
+            (Some(cached), _) => (cached, None),
+            (None, Some(room)) => (self.compiled_fast(bytes)?, Some(room)),
+            (None, None) => (self.compiled_well(bytes)?, None),
+        };
         let world = self.check(&compiled)?;
-        let Compiled { component, digest, origin } = compiled;
-        let imports = import_names(&component);
-        let share = Arc::new(Semaphore::new((self.limits().invocations_max / limits::FUNCTION_SHARE).max(1) as usize));
-        Ok(Arc::new(Function { digest, bytes: bytes.len(), imports, origin, world, share }))
+        if let Some(code) = compiled.to_keep
+            && let Some(cache) = &self.cache
+        {
+            cache.keep(digest, code.bytes());
+        }
+        let function = Arc::new(Function {
+            digest,
+            bytes: bytes.len(),
+            imports: import_names(&compiled.component),
+            origin: compiled.origin,
+            kind: world.kind(),
+            world: RwLock::new(world),
+            share: Arc::new(Semaphore::new((self.limits().invocations_max / limits::FUNCTION_SHARE).max(1) as usize)),
+        });
+        if let Some(room) = room {
+            self.optimiser.improve(&function, bytes.to_vec(), room);
+        }
+        Ok(function)
     }
 
     /// Says what a component is and whether [`Host::load`] would take it. As slow as that.
@@ -194,9 +228,11 @@ impl Host {
     /// # Errors
     /// When it is no valid component, so that nothing can be said about it.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
-        let compiled = self.component(bytes)?;
+        check_bytes(bytes, self.limits().component_bytes_max)?;
+        let digest = Digest::of(bytes);
+        let compiled = self.cached(digest).map_or_else(|| self.compiled_fast(bytes), Ok)?;
         Ok(Inspection {
-            digest: compiled.digest,
+            digest,
             bytes: bytes.len(),
             imports: import_names(&compiled.component),
             exports: export_names(&compiled.component),
@@ -204,20 +240,28 @@ impl Host {
         })
     }
 
-    fn component(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
-        check_bytes(bytes, self.limits().component_bytes_max)?;
-        let digest = Digest::of(bytes);
-        let engine = &self.nursery.engine;
-        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(engine, digest)) {
-            return Ok(Compiled { component, digest, origin: Origin::Cached });
-        }
-        let component = Component::new(engine, bytes).map_err(|error| LoadError::Invalid(detail(&error)))?;
-        Ok(Compiled { component, digest, origin: Origin::Compiled })
+    fn cached(&self, digest: Digest) -> Option<Compiled> {
+        let component = self.cache.as_ref()?.find(&self.nursery.engine, digest)?;
+        Some(Compiled { component, origin: Origin::Cached, to_keep: None })
     }
 
-    /// Holds a component against the contract. What passes is kept in the cache; what comes from there has started before.
+    fn compiled_fast(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(detail(&error));
+        let component = Code::of(&self.compiler, bytes).and_then(|code| code.component(&self.nursery.engine));
+        Ok(Compiled { component: component.map_err(invalid)?, origin: Origin::Compiled, to_keep: None })
+    }
+
+    fn compiled_well(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        let engine = &self.nursery.engine;
+        let invalid = |error: wasmtime::Error| LoadError::Invalid(detail(&error));
+        let code = Code::of(engine, bytes).map_err(invalid)?;
+        let component = code.component(engine).map_err(invalid)?;
+        Ok(Compiled { component, origin: Origin::Compiled, to_keep: Some(code) })
+    }
+
+    /// Holds a component against the contract. What comes from the cache has started before.
     fn check(&self, compiled: &Compiled) -> Result<World, LoadError> {
-        let Compiled { component, digest, origin } = compiled;
+        let Compiled { component, origin, .. } = compiled;
         let kind = kind(component);
         // Such a component imports candidates, too; this says what to do about it.
         if let Err(outdated @ LoadError::OutdatedHandler(_)) = kind {
@@ -236,9 +280,6 @@ impl Host {
         })?;
         if *origin == Origin::Compiled {
             self.try_start(world.clone())?;
-            if let Some(cache) = &self.cache {
-                cache.keep(*digest, component);
-            }
         }
         Ok(world)
     }
@@ -258,8 +299,9 @@ impl Host {
 /// A component and where its code comes from.
 struct Compiled {
     component: Component,
-    digest: Digest,
     origin: Origin,
+    /// Code that is worth keeping, once the component is found to be good.
+    to_keep: Option<Code>,
 }
 
 /// Starts an instance with nothing around it, within the limits of an invocation.

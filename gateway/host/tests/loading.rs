@@ -94,6 +94,14 @@ fn caching(directory: &Path) -> Host {
     Host::new(HostConfig { limits: patient(), cache: Some(directory.to_owned()) }).unwrap()
 }
 
+/// Loads a component as a node does that has run before or not, and waits until it is compiled well.
+fn origin(directory: &Path, bytes: &[u8]) -> Origin {
+    let host = caching(directory);
+    let function = host.load(bytes).unwrap();
+    host.settle();
+    function.origin()
+}
+
 fn compiled_files(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect()
@@ -103,7 +111,7 @@ fn compiled_files(directory: &Path) -> Vec<PathBuf> {
 async fn what_was_compiled_once_comes_from_the_cache() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = guest("front-desk");
-    assert_eq!(caching(directory.path()).load(&bytes).unwrap().origin(), Origin::Compiled);
+    assert_eq!(origin(directory.path(), &bytes), Origin::Compiled);
     let host = caching(directory.path());
     let function = host.load(&bytes).unwrap();
     assert_eq!(function.origin(), Origin::Cached);
@@ -115,7 +123,7 @@ async fn what_was_compiled_once_comes_from_the_cache() {
 fn a_corrupted_cache_file_is_compiled_anew() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = guest("block-list");
-    let origin = || caching(directory.path()).load(&bytes).unwrap().origin();
+    let origin = || origin(directory.path(), &bytes);
     assert_eq!(origin(), Origin::Compiled);
     let file = compiled_files(directory.path()).pop().expect("one file");
 
@@ -130,5 +138,39 @@ fn a_corrupted_cache_file_is_compiled_anew() {
     assert_eq!(origin(), Origin::Compiled, "an empty file");
     std::fs::remove_file(file.with_extension("sha256")).unwrap();
     assert_eq!(origin(), Origin::Compiled, "a file without its digest");
+    assert_eq!(compiled_files(directory.path()).len(), 1);
+}
+
+/// Whoever is asked while it is compiled anew gets its answer from what there is.
+#[tokio::test]
+async fn a_function_answers_before_and_after_it_is_compiled_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = caching(directory.path());
+    let bytes = guest("front-desk");
+    let function = host.load(&bytes).unwrap();
+    let first = host.invoke(&function, &call("carol", "front-desk"), &INCOMING).await.answer.unwrap();
+    host.settle();
+    assert_eq!(compiled_files(directory.path()).len(), 1, "what is compiled well is kept");
+    let second = host.invoke(&function, &call("carol", "front-desk"), &INCOMING).await.answer.unwrap();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn what_nobody_holds_any_more_is_not_compiled_well() {
+    let directory = tempfile::tempdir().unwrap();
+    let host = caching(directory.path());
+    // While the first is compiled, the second waits, and is let go of.
+    let _first = host.load(&guest("spin-app")).unwrap();
+    drop(host.load(&guest("front-desk")).unwrap());
+    host.settle();
+    assert_eq!(compiled_files(directory.path()).len(), 1);
+}
+
+#[test]
+fn when_too_much_waits_a_component_is_compiled_well_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = Limits { optimising_bytes_max: 0, ..patient() };
+    let host = Host::new(HostConfig { limits, cache: Some(directory.path().to_owned()) }).unwrap();
+    assert_eq!(host.load(&guest("front-desk")).unwrap().origin(), Origin::Compiled);
     assert_eq!(compiled_files(directory.path()).len(), 1);
 }
