@@ -40,9 +40,11 @@ struct Tenant {
 impl Tenant {
     fn new(host: &Arc<Host>, component: &str) -> Self {
         let limits = Limits::default();
+        let function = host.load(&guest(component)).expect("it loads");
+        host.settle();
         Self {
             host: Arc::clone(host),
-            function: host.load(&guest(component)).expect("it loads"),
+            function,
             budgets: Arc::new(Budgets::new(&limits, Arc::default())),
             memory_bytes_max: limits.memory_mib as usize * 1024 * 1024,
         }

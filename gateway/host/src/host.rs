@@ -79,8 +79,9 @@ impl Host {
             .transpose()?
             .map(Arc::new);
         let (compiler, optimising) = (baseline_compiler().map_err(refused)?, optimising_compiler().map_err(refused)?);
-        let optimiser = Optimiser::start(optimising, engine.clone(), linker.clone(), cache.clone(), limits.optimising_bytes_max)
-            .map_err(HostError::Compiler)?;
+        let optimiser =
+            Optimiser::start(optimising, engine.clone(), linker.clone(), cache.clone(), limits.optimising_bytes_max)
+                .map_err(HostError::Compiler)?;
         let ticker = Arc::new(Ticker::start(engine.clone()).map_err(HostError::Clock)?);
         let lanes = Lanes::start().map_err(HostError::SlowLane)?;
         let places = Arc::new(Semaphore::new(limits.invocations_max as usize));
