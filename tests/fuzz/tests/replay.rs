@@ -28,3 +28,8 @@ fn media() {
 fn plan() {
     replay("plan", tandem_fuzz::plan);
 }
+
+#[test]
+fn sip() {
+    replay("sip", tandem_fuzz::sip);
+}
