@@ -80,3 +80,16 @@ pub const SESSION_MARGIN_MAX: Duration = Duration::from_secs(32);
 
 /// Longest display name that is sent, characters. The rest is dropped.
 pub const DISPLAY_NAME_CHARACTERS_MAX: usize = 64;
+
+/// Most source networks that are remembered. When one more comes, the one that was quiet the longest is forgotten.
+pub const SOURCES_MAX: usize = 16 * 1024;
+
+/// Most networks of an allow list. More: the settings are refused.
+pub const ALLOWED_NETWORKS_MAX: usize = 256;
+
+/// Most allowed and most forbidden prefixes of a tenant. More: its settings are refused.
+pub const PREFIXES_MAX: usize = 256;
+
+/// Most calls to telephones that one tenant may begin within a minute, or have at once, whatever its settings say: what is kept to count
+/// them is bounded.
+pub const TELEPHONE_CALLS_MAX: usize = 10_000;
