@@ -146,7 +146,7 @@ pub struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// More than [`limits::REWRITING_RULES_MAX`].
-    #[error("at most {} rules, these are {0}", limits::REWRITING_RULES_MAX)]
+    #[error("at most {max} rules, these are {0}", max = limits::REWRITING_RULES_MAX)]
     TooMany(usize),
     /// A pattern that is none.
     #[error("{0:?} is no pattern: digits, *, #, +, X (any digit), Z (1-9), N (2-9), and . at the end for anything")]

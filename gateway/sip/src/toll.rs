@@ -31,13 +31,13 @@ pub struct Rules {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// More than [`limits::PREFIXES_MAX`].
-    #[error("at most {} prefixes, these are {0}", limits::PREFIXES_MAX)]
+    #[error("at most {max} prefixes, these are {0}", max = limits::PREFIXES_MAX)]
     TooMany(usize),
     /// A prefix that no number begins with.
     #[error("{0:?} is no prefix: it begins with + and goes on with digits, as in +49")]
     Prefix(String),
     /// More calls than anybody may make.
-    #[error("at most {} calls a minute, these are {0}", limits::TELEPHONE_CALLS_MAX)]
+    #[error("at most {max} calls a minute, these are {0}", max = limits::TELEPHONE_CALLS_MAX)]
     Calls(u32),
 }
 

@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(order(&candidates, seed), [2, 3, 1], "{seed}");
         }
         assert!(order::<u8>(&[], 1).is_empty());
-        assert_eq!(order(&vec![candidate(1, 1, 1); 20], 1).len(), limits::ATTEMPTS_MAX);
+        assert_eq!(order(&[candidate(1, 1, 1); 20], 1).len(), limits::ATTEMPTS_MAX);
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn messages() -> BTreeMap<String, Vec<u8>> {
 fn unescape(line: &str, bytes: &mut Vec<u8>) {
     let mut rest = line;
     while let Some(at) = rest.find('\\') {
-        bytes.extend_from_slice(rest[..at].as_bytes());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
         match rest.as_bytes().get(at + 1) {
             Some(b'+') => return,
             Some(b'x') => {
