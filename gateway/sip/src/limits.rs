@@ -93,3 +93,22 @@ pub const PREFIXES_MAX: usize = 256;
 /// Most calls to telephones that one tenant may begin within a minute, or have at once, whatever its settings say: what is kept to count
 /// them is bounded.
 pub const TELEPHONE_CALLS_MAX: usize = 10_000;
+
+/// Longest session description that is read, bytes: one with every codec and candidate has 8 KiB. Longer: refused with 413.
+pub const SDP_BYTES_MAX: usize = 32 * 1024;
+
+/// Most lines of a session description. More: refused with 413.
+pub const SDP_LINES_MAX: usize = 1_024;
+
+/// Most streams of a session description: each is answered. More: refused with 413.
+pub const SDP_STREAMS_MAX: usize = 16;
+
+/// Most formats that are read of one stream. Further ones are passed over; more than twice as many attributes of formats: refused with 413.
+pub const SDP_FORMATS_MAX: usize = 64;
+
+/// How much voice a packet to a telephone holds unless it asks for another, milliseconds: one frame.
+pub const PTIME_MS: u32 = 20;
+
+/// The most that a packet to a telephone holds, milliseconds: G.711 of as much fits a datagram on every path. A telephone that asks for
+/// more gets this.
+pub const PTIME_MS_MAX: u32 = 60;

@@ -1,9 +1,10 @@
 //! What the fuzzer checks: decoders of bytes that strangers send. Each body takes any bytes and panics when an invariant is broken.
 //!
 //! The targets under `fuzz/` (cargo-fuzz layout) and the replay of `corpus/` in the tests run the same bodies. To fuzz:
-//! `cargo fuzz run --fuzz-dir tests/fuzz/fuzz signal tests/fuzz/corpus/signal` (or `media`, `plan`, `sip`).
+//! `cargo fuzz run --fuzz-dir tests/fuzz/fuzz signal tests/fuzz/corpus/signal` (or `media`, `plan`, `sdp`, `sip`).
 
 mod media;
+mod sdp;
 mod sip;
 
 use std::fmt::Debug;
@@ -13,6 +14,7 @@ use tandem_switch::plan::{Action, Order, Plan};
 use tandem_switch::signal::{ClientMessage, DecodeError, ServerMessage};
 
 pub use media::media;
+pub use sdp::sdp;
 pub use sip::sip;
 
 /// Signalling lines: what is read can be written and read again as the same; a refusal says why.

@@ -33,3 +33,8 @@ fn plan() {
 fn sip() {
     replay("sip", tandem_fuzz::sip);
 }
+
+#[test]
+fn sdp() {
+    replay("sdp", tandem_fuzz::sdp);
+}
