@@ -7,6 +7,7 @@
 //! - [`numbers`]: telephone numbers and a trunk's way to write them; [`trunk`]: which of its gateways is asked next;
 //! - [`session_timer`]: calls whose far end has vanished are noticed (RFC 4028);
 //! - [`sdp`]: sessions of one audio stream, offered and answered (RFC 3264);
+//! - [`rtp`]: a leg's packets: numbers, addresses, digits, reports (RFC 3550, RFC 4733);
 //! - [`guard`]: floods and scanners; [`toll`]: what a tenant's calls may reach and cost;
 //! - [`limits`]: every bound of these.
 #![forbid(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod digest;
 pub mod guard;
 pub mod limits;
 pub mod numbers;
+pub mod rtp;
 pub mod screen;
 pub mod sdp;
 pub mod session_timer;

@@ -112,3 +112,19 @@ pub const PTIME_MS: u32 = 20;
 /// The most that a packet to a telephone holds, milliseconds: G.711 of as much fits a datagram on every path. A telephone that asks for
 /// more gets this.
 pub const PTIME_MS_MAX: u32 = 60;
+
+/// How long after signalling named an address another one may be learned from packets: NAT and a slow answer in early media take less.
+/// Then: only what was learned, or what was signalled.
+pub const LATCH_WINDOW: Duration = Duration::from_secs(5);
+
+/// How many packets of one talker have to come from an address before it is learned.
+pub const LATCH_PACKETS: u32 = 4;
+
+/// How many packets may be lost between two of these. More: it counts as another talker.
+pub const LATCH_GAP_MAX: u16 = 3;
+
+/// Addresses that are watched while one is learned. Further ones are not.
+pub const LATCH_CANDIDATES_MAX: usize = 4;
+
+/// Keys that wait to be sent to a telephone: 13 s. Further ones are refused.
+pub const DIGITS_WAITING_MAX: usize = 64;
