@@ -4,7 +4,7 @@
 //! - [`Listening`]: what we are sent, measured;
 //! - [`Latch`]: where the far end is, whatever NAT did to its address, and who is a stranger (RFC 7362);
 //! - [`digits`]: keys, in and out (RFC 4733);
-//! - [`report`]: RTCP.
+//! - [`report`]: what each end tells the other of it (RTCP).
 //!
 //! Pure: told `now`, an address and bytes. Headers are `tandem_switch::media::rtp`'s. Nothing here allocates after it was made, but for
 //! digits that wait to be sent. Deliberately absent: sockets, codecs, mixing.

@@ -163,7 +163,7 @@ impl Listening {
         let (before_expected, before_lost) = std::mem::replace(&mut self.reported, (expected, lost));
         let interval = expected.saturating_sub(before_expected);
         let lost_now = lost.saturating_sub(before_lost).min(interval);
-        let fraction = if interval == 0 { 0 } else { (lost_now * 256 / interval).min(255) as u8 };
+        let fraction = (lost_now * 256).checked_div(interval).map_or(0, |share| share.min(255) as u8);
         Some(super::report::Block {
             ssrc,
             fraction_lost: fraction,
