@@ -173,3 +173,26 @@ impl Workshop {
         cache.find(&self.engine, digest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{engine, optimising_compiler};
+    use crate::limits::Limits;
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_bytes() {
+        let engine = engine(&Limits { invocations_max: 1, ..Limits::default() }).unwrap();
+        let linker = Linker::new(&engine);
+        let optimiser = Optimiser::start(optimising_compiler().unwrap(), engine, linker, None, 1000).unwrap();
+        let most = optimiser.room(1000);
+        assert!(most.is_some() && optimiser.room(1).is_none(), "no byte more");
+        drop(most);
+        let many: Vec<_> = (0..limits::OPTIMISING_COMPONENTS_MAX).map_while(|_| optimiser.room(1)).collect();
+        assert_eq!(many.len(), limits::OPTIMISING_COMPONENTS_MAX);
+        assert!(optimiser.room(1).is_none(), "no component more");
+        drop(many);
+        optimiser.settle();
+        assert!(optimiser.room(1000).is_some(), "what is done makes room");
+    }
+}

@@ -156,17 +156,6 @@ async fn a_function_answers_before_and_after_it_is_compiled_well() {
 }
 
 #[test]
-fn what_nobody_holds_any_more_is_not_compiled_well() {
-    let directory = tempfile::tempdir().unwrap();
-    let host = caching(directory.path());
-    // While the first is compiled, the second waits, and is let go of.
-    let _first = host.load(&guest("spin-app")).unwrap();
-    drop(host.load(&guest("front-desk")).unwrap());
-    host.settle();
-    assert_eq!(compiled_files(directory.path()).len(), 1);
-}
-
-#[test]
 fn when_too_much_waits_a_component_is_compiled_well_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits { optimising_bytes_max: 0, ..patient() };
