@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// What went wrong, in plain words.
@@ -30,10 +31,23 @@ pub(crate) fn command(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Whether clippy compiles the workspace's crates.
+static LINTS: AtomicBool = AtomicBool::new(false);
+
+/// From now on clippy's lints are looked for while the workspace's crates are compiled, and each is an error. `cargo clippy` checks everything
+/// once more, dependencies included, and nothing of that is used to build.
+pub(crate) fn lint_while_compiling() {
+    LINTS.store(true, Ordering::Relaxed);
+}
+
 /// Cargo, with the workspace's feature set, so that the dependency tree is compiled once whatever is built.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments).current_dir(root());
+    if LINTS.load(Ordering::Relaxed) && !arguments.contains(&"--target") {
+        // As `cargo clippy` hands arguments on.
+        cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver").env("CLIPPY_ARGS", "--deny__CLIPPY_HACKERY__warnings");
+    }
     cargo
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every kind of test, in the order in which a failure is cheapest to find.
 
-use crate::command::{Outcome, Step, cargo, command, execute, root, steps};
+use crate::command::{Outcome, Step, cargo, command, execute, lint_while_compiling, root, steps};
 use crate::{browser, purity, setup};
 
 /// A kind of test: its name, what it is, how it runs.
@@ -27,9 +27,17 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         let names: Vec<&str> = KINDS.iter().map(|(name, _, _)| *name).collect();
         return Err(format!("no kind of test `{unknown}`; there are: {}", names.join(", ")));
     }
-    let mut list: Vec<Step> =
-        vec![("set-up: what the tests need", || setup::run_all(true)), ("build: functions and gateway", build)];
-    let chosen = KINDS.iter().filter(|(name, _, _)| arguments.is_empty() || arguments.iter().any(|word| word == name));
+    let everything = arguments.is_empty();
+    let build_title =
+        if everything { "build and lint: functions and gateway, with clippy" } else { "build: functions and gateway" };
+    let mut list: Vec<Step> = vec![("set-up: what the tests need", || setup::run_all(true)), (build_title, build)];
+    if everything {
+        lint_while_compiling();
+    }
+    // What is linted while it is built is not linted again.
+    let chosen = KINDS
+        .iter()
+        .filter(|(name, _, _)| if everything { *name != "lint" } else { arguments.iter().any(|word| word == name) });
     list.extend(chosen.map(|&(_, title, run)| (title, run)));
     steps(&list)
 }
