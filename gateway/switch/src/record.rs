@@ -35,6 +35,9 @@ pub struct CallRecord {
     pub cause: Cause,
     /// Which side ended it.
     pub ended_by: EndedBy,
+    /// The call in which one of its parties went on, when the other one handed them over: the end of an attended transfer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub went_to: Option<CallId>,
     /// Every question to the function, in order.
     pub consultations: Vec<ConsultationRecord>,
     /// What the gateway received of each leg's voice: caller first, then each callee that was connected. The core leaves it

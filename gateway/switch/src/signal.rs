@@ -114,6 +114,14 @@ pub enum ClientMessage {
         /// To whom: a user.
         to: UserId,
     },
+    /// Connects the other party of `call` with the other party of `to_call`, and leaves both: an attended transfer. `call` goes on, `to_call`
+    /// ends. Both must be conversations.
+    AttendedTransfer {
+        /// The call whose other party is handed over.
+        call: CallId,
+        /// The call with whom they are handed over to.
+        to_call: CallId,
+    },
     /// Parks the other party, and leaves: somebody of the tenant picks the call up, or it comes back after a while.
     Park {
         /// Which call.
@@ -369,6 +377,10 @@ pub enum Happening {
         name: Option<String>,
         /// What the caller dialled.
         to: String,
+        /// The call that this one goes on from, which has just ended for this party: nothing rings, `connected` follows at once, and who was
+        /// muted there is muted here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continues: Option<CallId>,
     },
     /// Comes after `incoming`: a queue offers this call.
     Offered {

@@ -17,7 +17,7 @@ pub(super) struct Copies {
     recording: Option<OnRecord>,
     /// How many taps there were; the number of the last one.
     taps_made: u16,
-    taps: Vec<(TapId, Legs)>,
+    taps: Vec<OnTap>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,27 @@ struct OnRecord {
     id: RecordingId,
     legs: Legs,
     paused: bool,
+    turned: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OnTap {
+    id: TapId,
+    legs: Legs,
+    turned: bool,
+}
+
+impl Copies {
+    /// The caller leaves and the callee goes on in their place. Whoever stays keeps the track that their voice is on already, and the copies
+    /// that cover it go on: a voice that changed sides in the middle of a recording could not be told apart any more.
+    pub(super) fn turn(&mut self) {
+        if let Some(on_record) = &mut self.recording {
+            on_record.turned = !on_record.turned;
+        }
+        for tap in &mut self.taps {
+            tap.turned = !tap.turned;
+        }
+    }
 }
 
 fn covers(legs: Legs, track: Track) -> bool {
@@ -42,7 +63,7 @@ impl Call {
         match (action, before) {
             (RecordAction::Start, None) => {
                 let id = self.name_recording()?;
-                self.copies.recording = Some(OnRecord { id, legs, paused: false });
+                self.copies.recording = Some(OnRecord { id, legs, paused: false, turned: false });
                 let tracks = [Track::Caller, Track::Callee].into_iter().filter(|track| covers(legs, *track)).collect();
                 let what = Recording {
                     tenant: self.invitation.tenant.clone(),
@@ -85,12 +106,13 @@ impl Call {
     }
 
     fn is_recorded(&self, recording: Option<OnRecord>, session: SessionId) -> bool {
-        let Some(OnRecord { legs, paused: false, .. }) = recording else { return false };
-        covers(legs, self.track_of(session))
+        let Some(OnRecord { legs, paused: false, turned, .. }) = recording else { return false };
+        covers(legs, self.track_of(session, turned))
     }
 
-    fn track_of(&self, session: SessionId) -> Track {
-        if session == self.invitation.caller.session { Track::Caller } else { Track::Callee }
+    /// The track of a party's voice, in a copy whose sides are `turned` or not.
+    fn track_of(&self, session: SessionId, turned: bool) -> Track {
+        if (session == self.invitation.caller.session) != turned { Track::Caller } else { Track::Callee }
     }
 
     /// Those whose voice is taken in now.
@@ -143,7 +165,7 @@ impl Call {
         }
         self.copies.taps_made = self.copies.taps_made.wrapping_add(1);
         let tap = TapId { call: self.invitation.call, number: self.copies.taps_made };
-        self.copies.taps.push((tap, step.legs));
+        self.copies.taps.push(OnTap { id: tap, legs: step.legs, turned: false });
         let tenant = self.invitation.tenant.clone();
         // The exchange puts the caller's port in.
         self.outputs.push_back(Output::Audio(AudioCommand::Tap { tap, tenant, step: Box::new(step), port: None }));
@@ -158,7 +180,7 @@ impl Call {
     /// A tap's far end refused, closed or was lost.
     pub(super) fn tap_ended(&mut self, now: Instant, tap: TapId, failure: Option<String>) {
         let before = self.copies.taps.len();
-        self.copies.taps.retain(|(id, _)| *id != tap);
+        self.copies.taps.retain(|on_tap| on_tap.id != tap);
         if self.copies.taps.len() < before {
             self.outputs.push_back(Output::Gates);
         }
@@ -170,7 +192,7 @@ impl Call {
 
     /// A tap ends before its far end wants it.
     pub(super) fn end_tap(&mut self, tap: TapId) {
-        self.copies.taps.retain(|(id, _)| *id != tap);
+        self.copies.taps.retain(|on_tap| on_tap.id != tap);
         self.outputs.push_back(Output::Gates);
         self.outputs.push_back(Output::Audio(AudioCommand::Untap { tap }));
     }
@@ -181,7 +203,7 @@ impl Call {
         if let Some(OnRecord { id, .. }) = self.copies.recording.take() {
             self.outputs.push_back(Output::Audio(AudioCommand::Finish { recording: id, keep: true }));
         }
-        for (tap, _) in std::mem::take(&mut self.copies.taps) {
+        for OnTap { id: tap, .. } in std::mem::take(&mut self.copies.taps) {
             self.outputs.push_back(Output::Audio(AudioCommand::Untap { tap }));
         }
     }
@@ -204,14 +226,14 @@ impl Call {
             _ if is_caller => (!self.caller_muted, Vec::new()),
             _ => return Hearers::default(),
         };
-        let track = self.track_of(session);
-        if let Some(OnRecord { id, legs, paused: false }) = self.copies.recording
-            && covers(legs, track)
-        {
-            hearers.push(Hearer::Recording(id, track));
+        if let Some(OnRecord { id, legs, paused: false, turned }) = self.copies.recording {
+            let track = self.track_of(session, turned);
+            hearers.extend(covers(legs, track).then_some(Hearer::Recording(id, track)));
         }
-        let taps = self.copies.taps.iter().filter(|(_, legs)| covers(*legs, track));
-        hearers.extend(taps.map(|(tap, _)| Hearer::Tap(*tap, track)));
+        for OnTap { id, legs, turned } in &self.copies.taps {
+            let track = self.track_of(session, *turned);
+            hearers.extend(covers(*legs, track).then_some(Hearer::Tap(*id, track)));
+        }
         Hearers { passes, hearers }
     }
 }

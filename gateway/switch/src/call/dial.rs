@@ -188,7 +188,7 @@ impl Call {
             Some(caller_id) => (caller_id.clone(), None),
             None => (caller.user.to_string(), caller.name.clone()),
         };
-        Happening::Incoming { from, name, to: self.invitation.to.clone() }
+        Happening::Incoming { from, name, to: self.invitation.to.clone(), continues: None }
     }
 
     /// A device rings no more, or is not let through: it declined, or is gone. The last one ends the round.

@@ -74,6 +74,10 @@ pub enum Input {
     Slot(Result<String, ParkResult>),
     /// Somebody picks the parked call up.
     PickedUp(SessionId, UserId),
+    /// This side leaves, and who they talk with in another call takes their place: the end of an attended transfer.
+    Join(Side, Joining),
+    /// This side leaves and the other goes on in another call, named here: this call ends.
+    HandOver(Side, CallId),
     /// Something is done to the call from outside.
     Command(Command),
     /// The node stops.
@@ -107,6 +111,19 @@ pub enum Deed {
     Record(RecordAction),
     /// Says how well the other party is heard.
     Report(Reception),
+}
+
+/// Somebody who comes into a call out of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// Their session.
+    pub session: SessionId,
+    /// Whose.
+    pub user: UserId,
+    /// Whether they were muted there: they stay so.
+    pub muted: bool,
+    /// The call that they were in.
+    pub out_of: CallId,
 }
 
 /// How a session ended.

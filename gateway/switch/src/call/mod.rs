@@ -42,7 +42,7 @@ use crate::call::copies::Copies;
 use crate::call::dial::Dialling;
 use crate::call::gateway::{Gathering, Playing};
 pub use crate::call::interface::{
-    Caller, Deed, Found, Gone, Hearer, Hearers, Input, Invitation, Output, PortDeed, Refusal, Side,
+    Caller, Deed, Found, Gone, Hearer, Hearers, Input, Invitation, Joining, Output, PortDeed, Refusal, Side,
 };
 use crate::call::message::Messaging;
 use crate::call::park::Parked;
@@ -55,7 +55,7 @@ pub(crate) use crate::call::transfer::ring;
 use crate::cause::Cause;
 use crate::event::{Event, Outcome};
 use crate::exchange::Timer;
-use crate::id::{SessionId, UserId};
+use crate::id::{CallId, SessionId, UserId};
 use crate::limits;
 use crate::plan::{Accepted, Action, Legs, RecordAction};
 use crate::record::{CallRecord, EndedBy};
@@ -134,6 +134,8 @@ pub struct Call {
     transfer: Option<Transfer>,
     /// Who parked the call and left.
     returns_to: Option<UserId>,
+    /// The call in which one of its parties goes on.
+    went_to: Option<CallId>,
     ringing_at: Option<Instant>,
     answered_at: Option<Instant>,
     answered_by: Option<UserId>,
@@ -164,6 +166,7 @@ impl Call {
             began_by: None,
             transfer: None,
             returns_to: None,
+            went_to: None,
             ringing_at: None,
             answered_at: None,
             answered_by: None,
@@ -186,6 +189,8 @@ impl Call {
             Input::Queue(news) => self.queue_news(now, news),
             Input::Slot(slot) => self.slot(now, slot),
             Input::PickedUp(session, user) => self.picked_up(now, session, user),
+            Input::Join(leaves, joining) => return self.join(now, leaves, joining),
+            Input::HandOver(leaves, to) => self.hand_over(now, leaves, to),
             Input::Command(command) => return self.command(now, command),
             Input::Gone(session, gone) => self.gone(now, session, gone),
             Input::Played(session, playback, failure) => match session == self.invitation.caller.session {
@@ -451,6 +456,7 @@ impl Call {
             answered_by: self.answered_by.clone(),
             cause,
             ended_by: by,
+            went_to: self.went_to,
             consultations: self.consultations.take_records(),
             voice: Vec::new(),
         };

@@ -93,7 +93,7 @@ impl Call {
         let goes_on = self.returns_to.take().is_none();
         let caller = &self.invitation.caller;
         let (from, name, to) = (caller.user.to_string(), caller.name.clone(), self.invitation.to.clone());
-        self.tell(session, Happening::Incoming { from, name, to });
+        self.tell(session, Happening::Incoming { from, name, to, continues: None });
         let brings = if goes_on { Brings::Park(outcome) } else { Brings::Nothing };
         self.connect_with(now, Talk::after_step(now, session, user, brings));
     }

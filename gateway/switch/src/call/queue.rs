@@ -125,7 +125,7 @@ impl Call {
         }
         let (caller, queue) = (&self.invitation.caller, queued.queue.clone());
         let (from, name, to) = (caller.user.to_string(), caller.name.clone(), self.invitation.to.clone());
-        let incoming = Happening::Incoming { from, name, to };
+        let incoming = Happening::Incoming { from, name, to, continues: None };
         let offered = Happening::Offered { queue, waited_ms };
         for device in rung {
             self.tell(device, incoming.clone());

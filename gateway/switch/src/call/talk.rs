@@ -179,14 +179,24 @@ impl Call {
         }
     }
 
+    /// Which side of the conversation a session is, if it is one.
+    pub fn side_of(&self, session: SessionId) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| self.party_of(*side) == Some(session))
+    }
+
+    /// Whether this side is muted, while the two are connected.
+    pub fn is_muted(&self, side: Side) -> bool {
+        match (&self.state, side) {
+            (State::Talking(_), Side::Caller) => self.caller_muted,
+            (State::Talking(talk), Side::Callee) => talk.callee_muted,
+            _ => false,
+        }
+    }
+
     /// Whether this side's voice may pass: connected, nobody holds, and it is not muted.
     pub(super) fn passes(&self, speaker: Side) -> bool {
         let State::Talking(talk) = &self.state else { return false };
-        let muted = match speaker {
-            Side::Caller => self.caller_muted,
-            Side::Callee => talk.callee_muted,
-        };
-        !talk.caller_holds && !talk.callee_holds && !muted
+        !talk.caller_holds && !talk.callee_holds && !self.is_muted(speaker)
     }
 
     /// What this side last reported of what it hears.

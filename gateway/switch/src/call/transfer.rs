@@ -4,10 +4,10 @@
 //! When the new party cannot be reached, the call returns to who transferred it; when that one cannot be reached either, it ends with the
 //! cause of the first failure.
 
-use crate::call::talk::Brings;
-use crate::call::{Call, Caller, Output, QueueDeed, Refusal, Side, State, wrong_state};
+use crate::call::talk::{Brings, Talk};
+use crate::call::{Call, Caller, Joining, Output, QueueDeed, Refusal, Side, State, wrong_state};
 use crate::cause::Cause;
-use crate::id::UserId;
+use crate::id::{CallId, UserId};
 use crate::limits;
 use crate::plan::{AfterAnswer, Dial, Order};
 use crate::record::EndedBy;
@@ -45,6 +45,31 @@ impl Call {
         Ok(())
     }
 
+    /// One side leaves, and whom they were talking with in another call takes their place.
+    pub(super) fn join(&mut self, now: Instant, leaves: Side, joining: Joining) -> Result<(), Refusal> {
+        if self.detach(now, leaves).is_none() {
+            return Err(wrong_state("only a conversation can be transferred"));
+        }
+        let caller = &self.invitation.caller;
+        let (from, name, to) = (caller.user.to_string(), caller.name.clone(), self.invitation.to.clone());
+        let Joining { session, user, muted, out_of } = joining;
+        self.tell(session, Happening::Incoming { from, name, to, continues: Some(out_of) });
+        let mut talk = Talk::after_step(now, session, user, Brings::Nothing);
+        talk.callee_muted = muted;
+        self.connect_with(now, talk);
+        if muted {
+            self.tell(self.invitation.caller.session, Happening::Muted);
+        }
+        Ok(())
+    }
+
+    /// One side hands the other over to another call, which goes on; this one ends.
+    pub(super) fn hand_over(&mut self, now: Instant, leaves: Side, to: CallId) {
+        self.went_to = Some(to);
+        let by = if leaves == Side::Caller { EndedBy::Caller } else { EndedBy::Callee };
+        self.end(now, Cause::Normal, by, None);
+    }
+
     /// One party leaves a conversation. The other stays, at the caller's end.
     pub(super) fn detach(&mut self, now: Instant, leaver: Side) -> Option<UserId> {
         if !matches!(self.state, State::Talking(_)) {
@@ -61,6 +86,7 @@ impl Call {
                 let stays = Caller { session: talk.callee, user: talk.callee_user, name: None, transport };
                 let left = std::mem::replace(&mut self.invitation.caller, stays);
                 self.caller_muted = talk.callee_muted;
+                self.copies.turn();
                 let (session, user) = (left.session, left.user.clone());
                 self.began_by.get_or_insert(left);
                 (session, user)

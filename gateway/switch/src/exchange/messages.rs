@@ -83,6 +83,12 @@ impl Exchange {
                 return self.park_peer(now, id, call, slot, timeout_ms);
             }
             ClientMessage::Transfer { call, to } => (call, Ok(Deed::Transfer(to))),
+            ClientMessage::AttendedTransfer { call, to_call } => {
+                about.call = Some(call);
+                self.must_be_party(id, call)?;
+                self.must_be_party(id, to_call)?;
+                return self.attended_transfer(now, id, call, to_call);
+            }
             ClientMessage::Ping { data } => {
                 self.send_to(id, ServerMessage::Pong { data });
                 return Ok(());

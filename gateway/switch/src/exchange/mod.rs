@@ -19,6 +19,7 @@ mod queues;
 mod rooms;
 mod session;
 mod status;
+mod transfers;
 #[cfg(test)]
 mod tests;
 mod voice;

@@ -92,10 +92,6 @@ impl Harness {
         of
     }
 
-    fn destinations(&self, link: u64) -> (Vec<Destination>, Gate) {
-        self.routes.iter().find(|((from, _), _)| *from == LinkId(link)).expect("a route").1.clone()
-    }
-
     fn alone(steps: Vec<Step>) -> (Self, CallId) {
         let mut harness = Self::with_alice_and_bob();
         let call = harness.invite(1, "bob");

@@ -199,6 +199,11 @@ impl Harness {
         &self.records[0]
     }
 
+    /// Who and what hears a link's voice.
+    fn destinations(&self, link: u64) -> (Vec<Destination>, Gate) {
+        self.routes.iter().find(|((from, _), _)| *from == LinkId(link)).expect("a route").1.clone()
+    }
+
     fn gates(&self) -> Vec<Gate> {
         self.routes.values().map(|(_, gate)| *gate).collect()
     }

@@ -1,9 +1,10 @@
 //! Handing calls over, parking them, and changing them from outside.
 
 use super::*;
+use crate::audio::{RecordingId, Track};
 use crate::call::{Command, Side};
 use crate::event::{Outcome, ParkResult};
-use crate::plan::ParkStep;
+use crate::plan::{Legs, ParkStep, RecordAction, RecordStep};
 use crate::record::EndedBy;
 
 /// alice (1) and bob (2) talk; carol (3) and dora (4) are there.
@@ -98,6 +99,132 @@ fn transfers_that_make_no_sense_are_refused_and_change_nothing() {
     harness.plan(vec![ring(&["dora"])]);
     transfer(&mut harness, 3, ringing, "bob");
     assert_eq!(harness.last_error(3), ErrorCode::WrongState);
+}
+
+/// alice (1) and bob (2) talk; bob and carol (3) do in a call of bob's; dora (4) is there.
+fn two_conversations() -> (Harness, CallId, CallId) {
+    let (mut harness, first) = talking_with_more();
+    harness.says(2, ClientMessage::Hold { call: first });
+    let second = harness.invite(2, "carol");
+    harness.plan(vec![ring(&["carol"])]);
+    harness.says(3, ClientMessage::Answer { call: second });
+    (harness, first, second)
+}
+
+fn attended(harness: &mut Harness, link: u64, call: CallId, to_call: CallId) {
+    harness.says(link, ClientMessage::AttendedTransfer { call, to_call });
+}
+
+#[test]
+fn an_attended_transfer_makes_one_call_of_two() {
+    let (mut harness, first, second) = two_conversations();
+    attended(&mut harness, 2, first, second);
+    let carol = harness.events(3);
+    let [.., Happening::Ended { cause: Cause::Normal, .. }, Happening::Incoming { continues, .. }, Happening::Connected { .. }] =
+        carol.as_slice()
+    else {
+        panic!("{carol:?}")
+    };
+    assert_eq!(*continues, Some(second));
+    assert_eq!((peer(&harness, 1), peer(&harness, 3)), ("carol".into(), "alice".into()));
+    assert_eq!(harness.gates(), [Gate::Open, Gate::Open], "who is held no more is heard");
+    let ended = harness.numbered(2).into_iter().filter(|event| matches!(event.what, Happening::Ended { .. }));
+    assert_eq!(ended.map(|event| event.call).collect::<Vec<_>>(), [second, first], "bob left both");
+    let record = harness.record();
+    assert_eq!((record.call, record.went_to, record.ended_by), (second, Some(first), EndedBy::Caller));
+    harness.says(3, ClientMessage::Hangup { call: first });
+    assert_eq!(harness.ended(1), Cause::Normal);
+    let record = &harness.records[1];
+    assert_eq!((record.call, record.went_to, record.answered_by.clone()), (first, None, Some(user("carol"))));
+    for link in 1..=4 {
+        harness.says(link, ClientMessage::Bye);
+    }
+    assert!(harness.exchange.is_idle(), "{:?}", harness.exchange);
+}
+
+#[test]
+fn who_called_both_can_hand_over_too_and_who_was_muted_stays_so() {
+    let (mut harness, first) = talking_with_more();
+    let second = harness.invite(1, "carol");
+    harness.plan(vec![ring(&["carol"])]);
+    harness.says(3, ClientMessage::Answer { call: second });
+    harness.says(3, ClientMessage::Mute { call: second });
+    attended(&mut harness, 1, first, second);
+    assert_eq!((peer(&harness, 3), harness.last_event(2)), ("bob".into(), Happening::Muted));
+    assert_eq!(harness.destinations(3), (vec![Destination::Link(LinkId(2))], Gate::Closed));
+    assert_eq!(harness.destinations(2), (vec![Destination::Link(LinkId(3))], Gate::Open));
+    harness.says(3, ClientMessage::Unmute { call: first });
+    assert_eq!(harness.gates(), [Gate::Open, Gate::Open]);
+}
+
+#[test]
+fn attended_transfers_that_make_no_sense_are_refused_and_change_nothing() {
+    let (mut harness, first, second) = two_conversations();
+    let ringing = harness.invite(2, "dora");
+    harness.plan(vec![ring(&["dora"])]);
+    let again = harness.invite(1, "bob");
+    harness.plan(vec![ring(&["bob"])]);
+    harness.says(2, ClientMessage::Answer { call: again });
+    let before = harness.said.len();
+    for (link, call, to_call, code) in [
+        (2, first, first, ErrorCode::BadMessage),
+        (2, first, again, ErrorCode::BadMessage),
+        (2, first, ringing, ErrorCode::WrongState),
+        (2, ringing, first, ErrorCode::WrongState),
+        (1, first, second, ErrorCode::NoSuchCall),
+        (4, first, second, ErrorCode::NoSuchCall),
+        (2, first, CallId(1), ErrorCode::NoSuchCall),
+    ] {
+        attended(&mut harness, link, call, to_call);
+        assert_eq!(harness.last_error(link), code, "{link}: {call:?} {to_call:?}");
+    }
+    assert_eq!(harness.said.len(), before + 7, "nobody is told anything but the errors");
+    assert!(harness.records.is_empty());
+}
+
+#[test]
+fn whoever_stays_keeps_the_track_that_their_voice_is_on() {
+    let mut harness = Harness::with_alice_and_bob();
+    harness.attach(3, "acme", "carol");
+    harness.attach(4, "acme", "dora");
+    let call = harness.invite(1, "bob");
+    let both = Step::Record(RecordStep { action: RecordAction::Start, legs: Legs::Both });
+    harness.plan(vec![both, ring(&["bob"])]);
+    harness.says(2, ClientMessage::Answer { call });
+    let recording = RecordingId { call, number: 1 };
+    let on_track = |harness: &Harness, link: u64, peer: u64, track: Track| {
+        let heard = vec![Destination::Link(LinkId(peer)), Destination::Recording(recording, track)];
+        assert_eq!(harness.destinations(link).0, heard, "{link}");
+    };
+    on_track(&harness, 2, 1, Track::Callee);
+    transfer(&mut harness, 1, call, "carol");
+    harness.says(3, ClientMessage::Answer { call });
+    on_track(&harness, 2, 3, Track::Callee);
+    on_track(&harness, 3, 2, Track::Caller);
+    // bob, at the caller's end by now, leaves: carol stays.
+    transfer(&mut harness, 2, call, "dora");
+    harness.says(4, ClientMessage::Answer { call });
+    on_track(&harness, 3, 4, Track::Caller);
+    on_track(&harness, 4, 3, Track::Callee);
+}
+
+#[test]
+fn a_recording_of_the_callee_goes_on_with_them_when_the_caller_leaves() {
+    let (mut harness, _) = talking_with_more();
+    let call = harness.invite(3, "dora");
+    let only_callee = Step::Record(RecordStep { action: RecordAction::Start, legs: Legs::Callee });
+    harness.plan(vec![only_callee, ring(&["dora"])]);
+    harness.says(4, ClientMessage::Answer { call });
+    let recording = Destination::Recording(RecordingId { call, number: 1 }, Track::Callee);
+    assert!(harness.destinations(4).0.contains(&recording));
+    harness.says(2, ClientMessage::Bye);
+    harness.attach(5, "acme", "bob");
+    transfer(&mut harness, 3, call, "bob");
+    harness.says(5, ClientMessage::Answer { call });
+    assert!(harness.destinations(4).0.contains(&recording), "dora is recorded on");
+    assert_eq!(harness.destinations(5).0, [Destination::Link(LinkId(4))], "and bob is not");
+    let told = harness.events(5).into_iter().filter(|event| matches!(event, Happening::Recorded { .. }));
+    assert_eq!(told.count(), 0, "nor is he told so");
 }
 
 #[test]
