@@ -216,6 +216,14 @@ export class Call extends EventTarget {
   }
 
   /**
+   * Connects the other party with the other party of another call, and leaves both: an attended transfer.
+   * @param {Call} other
+   */
+  transferInto(other) {
+    this.#host.send({ type: 'attended-transfer', call: this.id, to_call: other.id });
+  }
+
+  /**
    * Parks the other party, and leaves; `parked-in` tells the slot.
    * @param {string} [slot] without it wherever there is room
    */
@@ -278,6 +286,9 @@ export class Call extends EventTarget {
   #apply(what) {
     switch (what.event) {
       case 'incoming':
+        // What goes on from another call is connected at once, and rings nobody.
+        if (!what.continues) this.state = 'ringing';
+        return;
       case 'ringing':
         this.state = 'ringing';
         return;

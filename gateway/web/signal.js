@@ -83,6 +83,7 @@ export const LINE_BYTES_MAX = 64 * 1024;
  *   | { type: 'record', call: string, action: RecordAction }
  *   | { type: 'room', call: string, action: RoomAction, member?: number }
  *   | { type: 'transfer', call: string, to: string }
+ *   | { type: 'attended-transfer', call: string, to_call: string }
  *   | { type: 'park', call: string, slot?: string }
  *   | { type: 'pickup', slot: string }
  *   | { type: 'agent', action: 'log-on' | 'log-off' | 'pause' | 'resume', queue?: string }
@@ -100,7 +101,7 @@ export const LINE_BYTES_MAX = 64 * 1024;
 
 /**
  * What happened to a call.
- * @typedef {{ event: 'incoming', from: string, name?: string | null, to: string }
+ * @typedef {{ event: 'incoming', from: string, name?: string | null, to: string, continues?: string | null }
  *   | { event: 'ringing' | 'disconnected' | 'held' | 'unheld' | 'muted' | 'unmuted' | 'peer-lost' | 'peer-back' }
  *   | { event: 'connected', peer: string, send: number, receive: number }
  *   | { event: 'answered', send: number, receive: number }

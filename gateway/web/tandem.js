@@ -320,8 +320,10 @@ export class Tandem extends EventTarget {
   /** @param {import('./signal.js').CallEvent} event */
   #newCall(event) {
     if (event.event === 'incoming') {
-      const { call: id, from, name, to } = event;
+      const { call: id, from, name, to, continues } = event;
       const call = new Call(this.#host, { id, direction: 'incoming', peer: from, peerName: name, to });
+      // Who was muted when they were handed over stays so.
+      call.isMuted = this.calls.get(continues ?? '')?.isMuted ?? false;
       this.calls.set(id, call);
       return call;
     }

@@ -25,7 +25,8 @@ Examples:
   Choose 2 in a menu, and type a PIN three seconds later:
     tandem call --gateway https://localhost:4433 --token-file alice.jwt --to office --digits 2,,,1234#
 
-In a call, what is typed at the terminal is pressed: keys 0-9 * # A-D, then Enter. m mutes, h holds, r records at the gateway, q hangs up.
+In a call, what is typed at the terminal is pressed: keys 0-9 * # A-D, then Enter. m mutes, h holds, r records at the gateway,
+t USER hands the other side over to somebody, p SLOT parks it, q hangs up.
 
 Exit codes:
   0 answered and ended by somebody hanging up   1 error        2 wrong usage

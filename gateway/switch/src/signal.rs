@@ -377,8 +377,8 @@ pub enum Happening {
         name: Option<String>,
         /// What the caller dialled.
         to: String,
-        /// The call that this one goes on from, which has just ended for this party: nothing rings, `connected` follows at once, and who was
-        /// muted there is muted here.
+        /// The call that this one goes on from, which ends right after: nothing rings, `connected` follows at once, and who was muted there is
+        /// muted here.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         continues: Option<CallId>,
     },

@@ -176,7 +176,12 @@ fn room_news() -> impl Strategy<Value = RoomNews> {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        (text(), maybe_text(), text()).prop_map(|(from, name, to)| Happening::Incoming { from, name, to, continues: None }),
+        (text(), maybe_text(), text()).prop_map(|(from, name, to)| Happening::Incoming {
+            from,
+            name,
+            to,
+            continues: None
+        }),
         (text(), any::<[u32; 2]>()).prop_map(|(peer, [send, receive])| Happening::Connected {
             peer,
             send: FlowId(send),

@@ -26,6 +26,7 @@ fn record(number: u32, tenant: &str, from: &str, to: &str) -> CallRecord {
         answered_by: Some(user(to)),
         cause: Cause::Normal,
         ended_by: EndedBy::Caller,
+        went_to: None,
         consultations: Vec::new(),
         voice: Vec::new(),
     }

@@ -126,6 +126,7 @@ class Softphone {
       resume: (/** @type {Call} */ one) => this.#resume(one),
       key: (/** @type {string} */ key) => tones.key(key),
       mayRecord: this.client.may('record'),
+      others: (/** @type {Call} */ than) => [...this.#cards.keys()].filter((other) => other !== than && other.state === 'connected'),
     };
     const card = new CallCard(call, actions);
     this.#cards.set(call, card);
@@ -142,6 +143,8 @@ class Softphone {
    */
   #changed(call, card) {
     card.show();
+    // What can be done with a call depends on the others.
+    for (const other of this.#cards.values()) if (other !== card) other.show();
     if (call.state === 'ended' && this.#cards.delete(call)) {
       this.#history.add(call);
       if (call.connectedAt) tones.ended();

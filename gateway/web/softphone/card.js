@@ -17,6 +17,7 @@ import { isTalking, nameOf, scoreWords, statusWords } from './words.js';
  * @property {(call: Call) => void} resume
  * @property {(key: string) => void} key
  * @property {boolean} mayRecord whether recording is offered
+ * @property {(call: Call) => Call[]} others the other conversations, with which this one's party can be connected
  */
 
 /** @typedef {{ id: string, label: string, className?: string, pressed?: boolean, press: () => void }} Button */
@@ -30,6 +31,8 @@ export class CallCard {
   #figures = make('dl', { className: 'figures', hidden: true });
   #buttons = make('div', { className: 'buttons' });
   #keypad = make('div', { className: 'keypad', role: 'group', hidden: true, 'aria-label': 'Keypad of this call' });
+  #transferTo = make('input', { type: 'text', required: true, placeholder: 'Transfer to', 'aria-label': 'Transfer to' });
+  #transfer = make('form', { className: 'row', hidden: true }, this.#transferTo, make('button', { type: 'submit' }, 'Transfer'));
   #name = make('p', { className: 'name' });
   #face = make('span');
   #actions;
@@ -45,11 +48,16 @@ export class CallCard {
     this.#call = call;
     this.#actions = actions;
     const head = make('div', { className: 'head' }, this.#face, make('div', { className: 'grow' }, this.#name, this.#status), this.#recorded);
-    this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, new RoomView(call).element, this.#keypad, this.#buttons);
+    this.element = make('article', { className: 'card call', tabIndex: -1 }, head, this.#figures, new RoomView(call).element, this.#keypad, this.#transfer, this.#buttons);
     fillKeypad(this.#keypad, (key) => {
       call.sendDigits(key);
       actions.key(key);
     });
+    this.#transfer.onsubmit = (event) => {
+      event.preventDefault();
+      call.transfer(this.#transferTo.value.trim());
+      this.#toggleTransfer();
+    };
     call.addEventListener('quality', () => this.#showFigures());
     this.show();
   }
@@ -78,6 +86,7 @@ export class CallCard {
     if (shown !== this.#shown) this.#showButtons(buttons);
     this.#shown = shown;
     if (!isTalking(call)) this.#figures.hidden = this.#keypad.hidden = true;
+    if (call.state !== 'connected') this.#transfer.hidden = true;
   }
 
   /** Brings the clock up to date. */
@@ -111,13 +120,25 @@ export class CallCard {
     const action = call.isRecorded ? 'stop' : 'start';
     const record = { id: 'record', label: 'Record', pressed: call.isRecorded, press: () => call.record(action) };
     const park = { id: 'park', label: 'Park', press: () => call.park() };
-    const inCall = call.state === 'connected' ? [hold, park] : [];
+    const transfer = { id: 'transfer', label: 'Transfer', pressed: !this.#transfer.hidden, press: () => this.#toggleTransfer() };
+    const connect = actions.others(call).map((other) => ({
+      id: `connect-${other.id}`,
+      label: `Connect with ${nameOf(other)}`,
+      press: () => call.transferInto(other),
+    }));
+    const inCall = call.state === 'connected' ? [hold, park, transfer, ...connect] : [];
     return [mute, ...inCall, keys, ...(actions.mayRecord ? [record] : []), end];
   }
 
   #toggleKeypad() {
     this.#keypad.hidden = !this.#keypad.hidden;
     this.show();
+  }
+
+  #toggleTransfer() {
+    this.#transfer.hidden = !this.#transfer.hidden;
+    this.show();
+    if (!this.#transfer.hidden) this.#transferTo.focus();
   }
 
   /** @param {Button[]} wanted */

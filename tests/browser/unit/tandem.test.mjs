@@ -73,6 +73,29 @@ test('who dials without a connection is told so, and nobody is rung later', asyn
   assert.deepEqual(microphones.map(({ on }) => on), [false]);
 });
 
+test('a call that goes on from another one rings nobody, keeps the microphone, and stays muted', async () => {
+  const first = await call();
+  const tell = (/** @type {object} */ event) => links[0].tell({ type: 'event', ...event });
+  tell({ call: 'c1', n: 1, event: 'connected', peer: 'bob', send: 1, receive: 2 });
+  first.mute();
+  let rings = false;
+  client.addEventListener('incoming', ({ detail }) => detail.addEventListener('change', () => (rings ||= detail.state === 'ringing')));
+  tell({ call: 'c2', n: 1, event: 'incoming', from: 'carol', to: 'bob', continues: 'c1' });
+  tell({ call: 'c2', n: 2, event: 'connected', peer: 'carol', send: 3, receive: 4 });
+  tell({ call: 'c1', n: 2, event: 'ended', cause: 'normal' });
+  await settle();
+  const next = client.calls.get('c2');
+  assert.deepEqual([next?.state, next?.peer, next?.isMuted, rings], ['connected', 'carol', true, false]);
+  assert.equal(microphones.at(-1)?.on, true);
+});
+
+test('an attended transfer names both calls', async () => {
+  const first = await call();
+  await ring('c2');
+  first.transferInto(/** @type {import('../../../gateway/web/call.js').Call} */ (client.calls.get('c2')));
+  assert.deepEqual(said('attended-transfer'), [{ type: 'attended-transfer', call: 'c1', to_call: 'c2' }]);
+});
+
 test('a refused dial lets go of the microphone', async () => {
   const calling = client.call('bob');
   await settle();

@@ -31,6 +31,8 @@ pub struct VoiceReceiver {
     arrivals: mpsc::Sender<Arrived>,
     /// The flows that are heard; closing it stops.
     heard: Option<watch::Sender<BTreeSet<FlowId>>>,
+    /// The call that reports are about.
+    call: watch::Sender<Option<CallId>>,
     reception: watch::Receiver<Reception>,
     task: JoinHandle<Result<(), VoiceError>>,
 }
@@ -47,10 +49,22 @@ impl VoiceReceiver {
         }
         let (heard, wanted) = watch::channel(BTreeSet::from([flow]));
         let (progress, reception) = watch::channel(Reception::default());
-        let player =
-            Player { client: client.clone(), call, epoch: Instant::now(), voices: Voices::default(), sink, progress };
+        let (call, reported) = watch::channel(call);
+        let player = Player {
+            client: client.clone(),
+            call: reported,
+            epoch: Instant::now(),
+            voices: Voices::default(),
+            sink,
+            progress,
+        };
         let task = tokio::spawn(player.run(packets, wanted));
-        Ok(Self { client: client.clone(), arrivals, heard: Some(heard), reception, task })
+        Ok(Self { client: client.clone(), arrivals, heard: Some(heard), call, reception, task })
+    }
+
+    /// The conversation goes on in another call: that one is reported on from here.
+    pub fn continues_in(&self, call: CallId) {
+        self.call.send_replace(Some(call));
     }
 
     /// Goes on with this flow alone: of another peer in the same call, or of the gateway.
@@ -133,7 +147,7 @@ impl Drop for VoiceReceiver {
 
 struct Player {
     client: Client,
-    call: Option<CallId>,
+    call: watch::Receiver<Option<CallId>>,
     epoch: Instant,
     voices: Voices,
     sink: Sink,
@@ -179,7 +193,7 @@ impl Player {
 
     fn report(&self) {
         let reception = self.voices.reception();
-        if let Some(call) = self.call
+        if let Some(call) = *self.call.borrow()
             && reception.packets > 0
             && !self.client.try_send(ClientMessage::Report { call, reception })
         {

@@ -179,6 +179,14 @@ impl Course {
             Event::Message(ServerMessage::Event(event)) if self.call.is_none_or(|call| call == event.call) => {
                 return self.call_event(event.call, event.what).await;
             }
+            Event::Message(ServerMessage::Event(event)) if matches!(event.what, Happening::Incoming { continues, .. } if continues == self.call) =>
+            {
+                // The other party was handed over by whom we talked with: the conversation goes on in another call.
+                self.call = Some(event.call);
+                if let Some(hearing) = &self.hearing {
+                    hearing.continues_in(event.call);
+                }
+            }
             Event::Message(ServerMessage::Event(event)) => {
                 // One call at a time: whoever calls meanwhile is told so.
                 if matches!(event.what, Happening::Incoming { .. }) {
@@ -413,6 +421,8 @@ impl Course {
             Ok(Typed::Mute) => ClientMessage::Unmute { call },
             Ok(Typed::Hold) if toggle(&mut self.held) => ClientMessage::Hold { call },
             Ok(Typed::Hold) => ClientMessage::Resume { call },
+            Ok(Typed::Transfer(to)) => ClientMessage::Transfer { call, to },
+            Ok(Typed::Park(slot)) => ClientMessage::Park { call, slot: Some(slot), timeout_ms: None },
             Ok(Typed::Record) if self.recorded => ClientMessage::Record { call, action: RecordAction::Stop },
             Ok(Typed::Record) => ClientMessage::Record { call, action: RecordAction::Start },
             Err(words) => {

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 
+use tandem_switch::id::UserId;
 use tandem_switch::limits;
 use tokio::sync::mpsc;
 
@@ -12,7 +13,8 @@ const LINES_MAX: usize = 8;
 const KEYS_MAX: usize = 2 * limits::GATHER_DIGITS_MAX;
 
 /// What may be typed in a call.
-pub(super) const WORDS: &str = "keys 0-9 * # A-D are sent; m mutes, h holds, r records, q hangs up";
+pub(super) const WORDS: &str =
+    "keys 0-9 * # A-D are sent; m mutes, h holds, r records, t USER transfers, p SLOT parks, q hangs up";
 
 /// What a line means in a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub(super) enum Typed {
     Hold,
     /// Have the gateway record the call, or not any more.
     Record,
+    /// Hand the other side over to this user.
+    Transfer(UserId),
+    /// Park the other side in this slot.
+    Park(String),
     /// Hang up.
     HangUp,
 }
@@ -35,7 +41,13 @@ impl Typed {
     /// # Errors
     /// Says what may be typed.
     pub(super) fn parse(line: &str) -> Result<Self, String> {
-        match line.trim() {
+        let line = line.trim();
+        match line.split_once(char::is_whitespace).map(|(word, rest)| (word, rest.trim())) {
+            Some(("t", to)) => return UserId::new(to).map(Self::Transfer).map_err(|error| format!("t USER: {error}")),
+            Some(("p", slot)) => return Ok(Self::Park(slot.to_owned())),
+            _ => {}
+        }
+        match line {
             "m" => Ok(Self::Mute),
             "h" => Ok(Self::Hold),
             "r" => Ok(Self::Record),
@@ -133,13 +145,16 @@ mod tests {
             ("h", Ok(Typed::Hold)),
             ("r\n", Ok(Typed::Record)),
             ("q", Ok(Typed::HangUp)),
+            ("t carol", Ok(Typed::Transfer(UserId::new("carol").unwrap()))),
+            (" p  7 ", Ok(Typed::Park("7".to_owned()))),
         ];
         for (line, means) in table {
             assert_eq!(Typed::parse(line), means, "{line:?}");
         }
-        for wrong in ["", "E", "1a", ",", "hello", &"1".repeat(129)] {
+        for wrong in ["", "E", "t", "p", "1a", ",", "hello", &"1".repeat(129)] {
             assert!(Typed::parse(wrong).unwrap_err().contains("keys 0-9 * # A-D are sent"), "{wrong:?}");
         }
+        assert!(Typed::parse("t not a user").unwrap_err().starts_with("t USER: "));
         assert_eq!(digits(&"1".repeat(129)).unwrap_err(), "at most 128 keys; got 129");
     }
 }

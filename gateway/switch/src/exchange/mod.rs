@@ -19,9 +19,9 @@ mod queues;
 mod rooms;
 mod session;
 mod status;
-mod transfers;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

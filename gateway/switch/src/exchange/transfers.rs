@@ -34,9 +34,10 @@ impl Exchange {
             return Err(no_such_call());
         };
         let joining = Joining { session, user, muted: second.call.is_muted(hands_over.other()), out_of: to_call };
-        // First the end: who comes may be in as many calls as a session may.
-        self.call_input(now, to_call, CallInput::HandOver(hands_over, call))?;
-        self.call_input(now, call, CallInput::Join(leaves, joining))
+        // In this order the client of who comes is in a call all the time, and keeps its microphone open. For that moment it may be in one call
+        // more than a session otherwise may.
+        self.call_input(now, call, CallInput::Join(leaves, joining))?;
+        self.call_input(now, to_call, CallInput::HandOver(hands_over, call))
     }
 
     /// Which side of a conversation a session is; `field` is what the message calls it.

@@ -14,6 +14,10 @@ enum Move {
     Resume(u64, u64),
     Lose(u64),
     Invite(u64, u8),
+    /// One link calls, all users are rung, and another link answers.
+    Talk(u64, u64),
+    /// One link talks with two others, and connects them.
+    Attended(u64, u64, u64),
     Deed(u64, usize, u8),
     Plan(u8),
     Audio(usize, u8),
@@ -27,8 +31,10 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         (link(), link()).prop_map(|(link, of)| Move::Resume(link, of)),
         link().prop_map(Move::Lose),
         (link(), 0..4_u8).prop_map(|(link, user)| Move::Invite(link, user)),
-        (link(), 0..8_usize, 0..13_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
-        (link(), 0..8_usize, 0..13_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
+        (link(), link()).prop_map(|(from, to)| Move::Talk(from, to)),
+        (link(), link(), link()).prop_map(|(by, first, second)| Move::Attended(by, first, second)),
+        (link(), 0..8_usize, 0..18_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
+        (link(), 0..8_usize, 0..18_u8).prop_map(|(link, call, deed)| Move::Deed(link, call, deed)),
         (0..14_u8).prop_map(Move::Plan),
         (0..14_u8).prop_map(Move::Plan),
         (0..8_usize, 0..5_u8).prop_map(|(which, kind)| Move::Audio(which, kind)),
@@ -39,7 +45,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "not a name"];
 
-fn deed(call: CallId, kind: u8) -> ClientMessage {
+/// `other` is another call than `call`, when there are two.
+fn deed(call: CallId, other: CallId, kind: u8) -> ClientMessage {
     match kind {
         0..=2 => ClientMessage::Answer { call },
         3 => ClientMessage::Decline { call, cause: None },
@@ -51,6 +58,10 @@ fn deed(call: CallId, kind: u8) -> ClientMessage {
         9 => ClientMessage::Record { call, action: RecordAction::Start },
         10 => ClientMessage::Record { call, action: RecordAction::Pause },
         11 => ClientMessage::Dtmf { call, digits: "1#".into() },
+        12 => ClientMessage::Transfer { call, to: UserId::new("carol").unwrap() },
+        13 => ClientMessage::Park { call, slot: None, timeout_ms: Some(5_000) },
+        14 => ClientMessage::Pickup { slot: "1".into() },
+        15 | 16 => ClientMessage::AttendedTransfer { call, to_call: other },
         _ => ClientMessage::Dtmf { call, digits: "5".into() },
     }
 }
@@ -79,6 +90,25 @@ fn steps(kind: u8) -> Vec<Step> {
 }
 
 impl Harness {
+    /// A call, if the exchange takes it.
+    fn try_invite(&mut self, link: u64, to: &str) -> Option<CallId> {
+        let before = self.said.len();
+        let message = ClientMessage::Invite { reference: "r".into(), to: to.to_owned(), headers: Vec::new() };
+        self.says(link, message);
+        self.said[before..].iter().find_map(|(_, message)| match message {
+            ServerMessage::Calling { call, .. } => Some(*call),
+            _ => None,
+        })
+    }
+
+    /// A call that rings everybody and that another link answers, if the exchange takes it.
+    fn talk(&mut self, from: u64, to: u64) -> Option<CallId> {
+        let call = self.try_invite(from, "all")?;
+        self.plan(vec![ring(&["alice", "bob", "carol"])]);
+        self.says(to, ClientMessage::Answer { call });
+        Some(call)
+    }
+
     /// The codec threads tell something about one of the commands that they got, the latest first.
     fn audio_event(&mut self, which: usize, kind: u8) {
         let Some(command) = self.audio.iter().rev().nth(which) else { return };
@@ -144,17 +174,22 @@ fn play(harness: &mut Harness, moves: Vec<Move>) -> usize {
             }
             Move::Lose(link) => harness.lose(links[link as usize]),
             Move::Invite(link, user) => {
-                let to = USERS[usize::from(user)].to_owned();
-                let before = harness.said.len();
-                let message = ClientMessage::Invite { reference: "r".into(), to, headers: Vec::new() };
-                harness.says(links[link as usize], message);
-                let taken = |(_, message): &(LinkId, ServerMessage)| matches!(message, ServerMessage::Calling { .. });
-                begun += harness.said[before..].iter().filter(|said| taken(said)).count();
+                begun += usize::from(harness.try_invite(links[link as usize], USERS[usize::from(user)]).is_some());
+            }
+            Move::Talk(from, to) => {
+                begun += usize::from(harness.talk(links[from as usize], links[to as usize]).is_some());
+            }
+            Move::Attended(by, first, second) => {
+                let calls = [first, second].map(|to| harness.talk(links[by as usize], links[to as usize]));
+                begun += calls.iter().flatten().count();
+                if let [Some(call), Some(to_call)] = calls {
+                    harness.says(links[by as usize], ClientMessage::AttendedTransfer { call, to_call });
+                }
             }
             Move::Deed(link, call, kind) => {
                 let calls: Vec<CallId> = harness.exchange.live_calls().map(|live| live.call).collect();
-                let call = calls.get(call % calls.len().max(1)).copied().unwrap_or(CallId(1));
-                harness.says(links[link as usize], deed(call, kind));
+                let one = |number: usize| calls.get(number % calls.len().max(1)).copied().unwrap_or(CallId(1));
+                harness.says(links[link as usize], deed(one(call), one(call + 1), kind));
             }
             Move::Plan(kind) if !harness.asked.is_empty() => harness.plan(steps(kind)),
             Move::Plan(_) => {}
