@@ -46,7 +46,15 @@ pub(super) fn split(text: &str, at: char) -> Option<Vec<&str>> {
 }
 
 fn parameters(text: &str) -> Option<Vec<Parameter<'_>>> {
-    split(text, ';')?.into_iter().map(parameter).collect()
+    let parameters = split(text, ';')?.into_iter().map(parameter).collect::<Option<Vec<_>>>()?;
+    (!has_a_name_twice(&parameters)).then_some(parameters)
+}
+
+/// RFC 3261 §7.3.1 forbids it, and parsers differ over which of the two holds. Sorted, since a stranger may send thousands of them.
+fn has_a_name_twice(parameters: &[Parameter<'_>]) -> bool {
+    let mut names: Vec<_> = parameters.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 fn parameter(text: &str) -> Option<Parameter<'_>> {
@@ -54,7 +62,11 @@ fn parameter(text: &str) -> Option<Parameter<'_>> {
         None => is_token(text).then_some((text, None)),
         Some((name, value)) => {
             let (name, value) = (name.trim_end_matches(BLANK), value.trim_start_matches(BLANK));
-            let readable = value.starts_with('"') || !value.contains([' ', '\t', '<', '>', '"', ',']);
+            let readable = if value.starts_with('"') {
+                is_one_quoted_string(value)
+            } else {
+                !value.contains([' ', '\t', '<', '>', '"', ','])
+            };
             (is_token(name) && !value.is_empty() && readable).then_some((name, Some(value)))
         }
     }
@@ -99,7 +111,9 @@ fn is_sip_uri(rest: &str, place: Place) -> bool {
     let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
     let end = rest.find([';', '?']).unwrap_or(rest.len());
     let bare_is_bare = place == Place::Bracketed || !rest.contains('?');
-    escapes && bare_is_bare && user != Some("") && is_host_port(&rest[..end])
+    // A second `@` would leave it to each parser where the host begins.
+    let user_is_one = user.is_none_or(|user| !user.is_empty() && !user.contains('@'));
+    escapes && bare_is_bare && user_is_one && is_host_port(&rest[..end])
 }
 
 fn is_host_port(text: &str) -> bool {
