@@ -30,6 +30,9 @@ const UPLOADS: u64 = 20;
 /// Uploads before: they make the function, open the store's files and fill whatever is filled once.
 const WARM_UP: u64 = 2;
 
+/// Between two uploads: the last one's component is compiled well in the background, and a warm node has nothing to do.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Within so long after the upload's end the next call should be routed by it.
 const GOAL: Duration = Duration::from_millis(100);
 
@@ -123,6 +126,7 @@ impl<'a> Node<'a> {
         self.bob.client.decline(call).await?;
         ensure!(self.alice.ended(call).await? == Cause::Declined, "the plan's end");
         self.calls += 1;
+        tokio::time::sleep(PAUSE).await;
         let records = self.gateway.await_records(self.calls).await?;
         let asked = records.first().and_then(|record| record.consultations.first()).context("a consultation")?;
         ensure!((asked.version == format!("main@{number}")) && asked.failure.is_none(), "version {number}: {asked:?}");

@@ -2,7 +2,8 @@
 //! its upload; then, on a thread of its own that lets everything else go first, as well as possible, and invocations from then on run that.
 //! Only what was compiled well is kept in the cache.
 //!
-//! Both compilers are engines of their own that never run anything: what they make fits the one engine that does.
+//! What is compiled fast runs on an engine of its own, whose code has other conventions. What is compiled well is compiled by an engine that never
+//! runs anything, for the one that does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -3,30 +3,36 @@
 //! Measured settings: instances from the pool with resident pages and the kernel's page scan cost half of the pool's defaults, and epoch
 //! interruption costs a tenth of what counting fuel does.
 
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, RegallocAlgorithm,
-};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Strategy};
 
 use crate::limits::{self, Limits};
 
-/// Makes the engine that every function of this process runs on.
+/// Makes the engine that every function of this process runs on, once it is compiled well.
 pub(crate) fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
     Engine::new(settings().allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits))))
 }
 
-/// Makes an engine that only compiles, for the one that runs: as fast as it can. Its code is larger, and slower to run.
-pub(crate) fn baseline_compiler() -> wasmtime::Result<Engine> {
+/// Makes an engine that compiles fast, in one pass over the code, and runs what it compiled: its code follows conventions of its own. It is
+/// larger, slower, and needs more stack.
+///
+/// # Errors
+/// When that compiler does not know this processor.
+pub(crate) fn baseline_engine(limits: &Limits) -> wasmtime::Result<Engine> {
     let mut settings = settings();
-    settings.cranelift_opt_level(OptLevel::None).cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    settings
+        .strategy(Strategy::Winch)
+        .max_wasm_stack(limits::BASELINE_STACK_BYTES_MAX)
+        .async_stack_size(limits::BASELINE_FIBER_STACK_BYTES)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
     Engine::new(&settings)
 }
 
-/// Makes an engine that only compiles, for the one that runs: as well as it can, on the thread that asks and no other.
+/// Makes an engine that only compiles, for [`engine`]: as well as it can, on the thread that asks and no other.
 pub(crate) fn optimising_compiler() -> wasmtime::Result<Engine> {
     Engine::new(settings().parallel_compilation(false))
 }
 
-/// What compiled code depends on: the same for all three, so that what one compiles another runs.
+/// What compiled code depends on: the same wherever it is compiled well, so that what one engine compiles another runs.
 fn settings() -> Config {
     let mut config = Config::new();
     config

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
-use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::cache::Cache;
 use crate::capabilities::{self, Sandbox};
 use crate::compile::Optimiser;
-use crate::engine::{baseline_compiler, engine, optimising_compiler};
+use crate::engine::{baseline_engine, engine, optimising_compiler};
 use crate::instance::Nursery;
 use crate::lanes::Lanes;
 use crate::limits::Limits;
@@ -54,10 +53,11 @@ pub enum HostError {
 /// Loads functions and invokes them. Make one for the process, share it in an `Arc`.
 pub struct Host {
     pub(crate) nursery: Nursery,
+    /// What functions may import, of the engine that runs what was compiled well.
     pub(crate) linker: Linker<Sandbox>,
+    /// The same for `nursery.baseline`.
+    pub(crate) baseline_linker: Option<Linker<Sandbox>>,
     pub(crate) cache: Option<Arc<Cache>>,
-    /// Compiles fast.
-    pub(crate) compiler: Engine,
     /// Compiles well, in the background.
     pub(crate) optimiser: Optimiser,
     /// The threads of `nursery.slow`.
@@ -78,15 +78,22 @@ impl Host {
             .map(|path| Cache::open(path.clone(), &engine).map_err(|source| HostError::Cache { path, source }))
             .transpose()?
             .map(Arc::new);
-        let (compiler, optimising) = (baseline_compiler().map_err(refused)?, optimising_compiler().map_err(refused)?);
+        let baseline = baseline_engine(&limits)
+            .inspect_err(|error| {
+                tracing::info!(error = format!("{error:#}"), "functions are compiled well at once, which takes longer");
+            })
+            .ok();
+        let baseline_linker = baseline.as_ref().map(capabilities::linker).transpose().map_err(refused)?;
+        let optimising = optimising_compiler().map_err(refused)?;
         let optimiser =
             Optimiser::start(optimising, engine.clone(), linker.clone(), cache.clone(), limits.optimising_bytes_max)
                 .map_err(HostError::Compiler)?;
-        let ticker = Arc::new(Ticker::start(engine.clone()).map_err(HostError::Clock)?);
+        let engines = std::iter::once(&engine).chain(&baseline).cloned().collect();
+        let ticker = Arc::new(Ticker::start(engines).map_err(HostError::Clock)?);
         let lanes = Lanes::start().map_err(HostError::SlowLane)?;
         let places = Arc::new(Semaphore::new(limits.invocations_max as usize));
-        let nursery = Nursery { engine, limits, places, ticker, slow: lanes.slow().clone() };
-        Ok(Self { nursery, linker, cache, compiler, optimiser, _lanes: lanes })
+        let nursery = Nursery { engine, baseline, limits, places, ticker, slow: lanes.slow().clone() };
+        Ok(Self { nursery, linker, baseline_linker, cache, optimiser, _lanes: lanes })
     }
 
     /// What one invocation may use.

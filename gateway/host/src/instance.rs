@@ -19,7 +19,10 @@ use crate::ticker::{Running, Ticker};
 /// What every instance of a host has in common. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Nursery {
+    /// Runs what was compiled well.
     pub(crate) engine: Engine,
+    /// Compiles fast and runs that, where there is such a compiler.
+    pub(crate) baseline: Option<Engine>,
     pub(crate) limits: Limits,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) ticker: Arc<Ticker>,
@@ -48,15 +51,21 @@ impl Nursery {
         Some(Place { _share: share, _place: place, _running: self.ticker.run() })
     }
 
-    /// A fresh world for one instance, whose wall clock begins at `now`, with every limit set.
+    /// Whether this host runs what was compiled for an engine.
+    pub(crate) fn runs(&self, engine: &Engine) -> bool {
+        std::iter::once(&self.engine).chain(&self.baseline).any(|own| Engine::same(own, engine))
+    }
+
+    /// A fresh world for one instance on an engine of this host, whose wall clock begins at `now`, with every limit set.
     pub(crate) fn instance(
         &self,
+        engine: &Engine,
         conditions: &Conditions,
         now: UnixMillis,
         meter: Arc<Meter>,
         place: Place,
     ) -> Instance {
-        let mut store = Store::new(&self.engine, Sandbox::new(conditions, now));
+        let mut store = Store::new(engine, Sandbox::new(conditions, now));
         store.limiter(|sandbox| &mut sandbox.memory);
         store.set_hostcall_fuel(self.limits.answer_bytes_max);
         store.set_max_component_handles(limits::HANDLES_MAX);

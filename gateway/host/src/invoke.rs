@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use tandem_switch::event::{Context, Event};
 use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::plan::Plan;
-use wasmtime::Engine;
 
 use crate::host::Host;
 use crate::instance::Instance;
@@ -121,7 +120,7 @@ impl Host {
     ) -> Invocation {
         let nursery = &self.nursery;
         let world = function.world();
-        if !Engine::same(&nursery.engine, world.engine()) {
+        if !nursery.runs(world.engine()) {
             return Invocation::failed(ConsultFailure::Host("the function was loaded by another host".into()));
         }
         let Some(place) = nursery.place(Some(&function.share)).await else {
@@ -133,7 +132,7 @@ impl Host {
         };
         let meter = Arc::new(Meter::default());
         let asking = Asking {
-            instance: nursery.instance(&bounded, context.now, Arc::clone(&meter), place),
+            instance: nursery.instance(world.engine(), &bounded, context.now, Arc::clone(&meter), place),
             question: world.question(context, event),
             deadline: bounded.deadline,
             answer_bytes_max: nursery.limits.answer_bytes_max,

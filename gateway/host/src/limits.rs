@@ -48,6 +48,12 @@ pub const STACK_BYTES_MAX: usize = 512 * 1024;
 /// Stack for an invocation as a whole, bytes: the function's and, as wasmtime wants it, as much again for the host functions that it calls.
 pub const FIBER_STACK_BYTES: usize = 2 * STACK_BYTES_MAX;
 
+/// Most stack of a function that was compiled fast, bytes: its frames are larger, and what fits when it is compiled well must fit then, too.
+pub const BASELINE_STACK_BYTES_MAX: usize = 4 * STACK_BYTES_MAX;
+
+/// The stack that such a function and the host functions that it calls run on, bytes.
+pub const BASELINE_FIBER_STACK_BYTES: usize = BASELINE_STACK_BYTES_MAX + STACK_BYTES_MAX;
+
 /// Most that a function may hand to the host in one go, bytes as the host holds them: its answer, or a line of its log. A plan within the
 /// contract's own bounds has less than 400 KB. More: the invocation ends as answered too much.
 pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;

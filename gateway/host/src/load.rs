@@ -3,11 +3,13 @@
 //! Checks, cheapest first: size, header, completeness; then what wasmtime's validation and compilation say; then exports and imports; then
 //! whether an instance starts. Each refusal says in plain words what is wrong and, where one knows, what to do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tandem_switch::exchange::ConsultFailure;
 use tandem_switch::time::UnixMillis;
 use tokio::sync::Semaphore;
+use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
@@ -47,6 +49,7 @@ pub struct Function {
     kind: Kind,
     /// Compiled fast, until it is compiled well.
     world: RwLock<World>,
+    is_compiled_well: AtomicBool,
     /// This function's share of the host's invocations.
     pub(crate) share: Arc<Semaphore>,
 }
@@ -77,6 +80,11 @@ impl Function {
         self.origin
     }
 
+    /// Whether invocations from now on run what was compiled well.
+    pub fn is_compiled_well(&self) -> bool {
+        self.is_compiled_well.load(Ordering::Relaxed)
+    }
+
     /// The component as it is compiled now.
     pub(crate) fn world(&self) -> World {
         self.world.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -85,6 +93,7 @@ impl Function {
     /// It is compiled well: invocations from now on run that.
     pub(crate) fn improve(&self, world: World) {
         *self.world.write().unwrap_or_else(PoisonError::into_inner) = world;
+        self.is_compiled_well.store(true, Ordering::Relaxed);
     }
 }
 
@@ -197,12 +206,16 @@ impl Host {
     pub fn load(&self, bytes: &[u8]) -> Result<Arc<Function>, LoadError> {
         check_bytes(bytes, self.limits().component_bytes_max)?;
         let digest = Digest::of(bytes);
-        let (compiled, room) = match (self.cached(digest), self.optimiser.room(bytes.len())) {
-            (Some(cached), _) => (cached, None),
-            (None, Some(room)) => (self.compiled_fast(bytes)?, Some(room)),
-            (None, None) => (self.compiled_well(bytes)?, None),
+        let ((compiled, world), room) = match (self.cached(digest), self.optimiser.room(bytes.len())) {
+            (Some(cached), _) => (self.checked(cached)?, None),
+            (None, Some(room)) => match self.compiled_fast(bytes).map(|fast| self.checked(fast)) {
+                Some(Ok(fast)) => (fast, Some(room)),
+                // It may be the compiler's fault: its code needs more stack, for one.
+                None | Some(Err(LoadError::DoesNotStart(_))) => (self.checked(self.compiled_well(bytes)?)?, None),
+                Some(Err(refusal)) => return Err(refusal),
+            },
+            (None, None) => (self.checked(self.compiled_well(bytes)?)?, None),
         };
-        let world = self.check(&compiled)?;
         if let Some(code) = compiled.to_keep
             && let Some(cache) = &self.cache
         {
@@ -215,6 +228,7 @@ impl Host {
             origin: compiled.origin,
             kind: world.kind(),
             world: RwLock::new(world),
+            is_compiled_well: AtomicBool::new(room.is_none()),
             share: Arc::new(Semaphore::new((self.limits().invocations_max / limits::FUNCTION_SHARE).max(1) as usize)),
         });
         if let Some(room) = room {
@@ -230,7 +244,7 @@ impl Host {
     pub fn inspect(&self, bytes: &[u8]) -> Result<Inspection, LoadError> {
         check_bytes(bytes, self.limits().component_bytes_max)?;
         let digest = Digest::of(bytes);
-        let compiled = self.cached(digest).map_or_else(|| self.compiled_fast(bytes), Ok)?;
+        let compiled = self.cached(digest).map_or_else(|| self.compiled_well(bytes), Ok)?;
         Ok(Inspection {
             digest,
             bytes: bytes.len(),
@@ -245,10 +259,11 @@ impl Host {
         Some(Compiled { component, origin: Origin::Cached, to_keep: None })
     }
 
-    fn compiled_fast(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
-        let invalid = |error: wasmtime::Error| LoadError::Invalid(detail(&error));
-        let component = Code::of(&self.compiler, bytes).and_then(|code| code.component(&self.nursery.engine));
-        Ok(Compiled { component: component.map_err(invalid)?, origin: Origin::Compiled, to_keep: None })
+    /// `None` when the fast compiler does not take it: it does not know all of WebAssembly, and who is to be told what is wrong with a
+    /// component is told so by the other one.
+    fn compiled_fast(&self, bytes: &[u8]) -> Option<Compiled> {
+        let component = Component::from_binary(self.nursery.baseline.as_ref()?, bytes).ok()?;
+        Some(Compiled { component, origin: Origin::Compiled, to_keep: None })
     }
 
     fn compiled_well(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
@@ -257,6 +272,11 @@ impl Host {
         let code = Code::of(engine, bytes).map_err(invalid)?;
         let component = code.component(engine).map_err(invalid)?;
         Ok(Compiled { component, origin: Origin::Compiled, to_keep: Some(code) })
+    }
+
+    fn checked(&self, compiled: Compiled) -> Result<(Compiled, World), LoadError> {
+        let world = self.check(&compiled)?;
+        Ok((compiled, world))
     }
 
     /// Holds a component against the contract. What comes from the cache has started before.
@@ -273,7 +293,9 @@ impl Host {
             return Err(LoadError::ForeignImports(foreign));
         }
         let kind = kind?;
-        let linked = self.linker.instantiate_pre(component).map_err(|error| LoadError::Unlinkable(detail(&error)))?;
+        let is_fast = !Engine::same(component.engine(), &self.nursery.engine);
+        let linker = self.baseline_linker.as_ref().filter(|_| is_fast).unwrap_or(&self.linker);
+        let linked = linker.instantiate_pre(component).map_err(|error| LoadError::Unlinkable(detail(&error)))?;
         let world = World::new(kind, linked).map_err(|error| match kind {
             Kind::Router | Kind::BlockingRouter => LoadError::WrongRoute(detail(&error)),
             Kind::Http02 | Kind::Http03 => LoadError::WrongHandler(detail(&error)),
@@ -308,7 +330,7 @@ struct Compiled {
 async fn started(nursery: Nursery, conditions: Conditions, world: World) -> Result<(), LoadError> {
     let place = nursery.place(None).await.ok_or(LoadError::Busy)?;
     let meter = Arc::new(Meter::default());
-    let mut instance = nursery.instance(&conditions, UnixMillis::default(), Arc::clone(&meter), place);
+    let mut instance = nursery.instance(world.engine(), &conditions, UnixMillis::default(), Arc::clone(&meter), place);
     let starting = async {
         let started = tokio::time::timeout(conditions.deadline, world.start(&mut instance)).await;
         let failure = match started {

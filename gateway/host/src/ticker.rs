@@ -1,4 +1,4 @@
-//! The clock of time slices: a thread that moves the engine's epoch on while functions run, and sleeps while none does.
+//! The clock of time slices: a thread that moves the engines' epochs on while functions run, and sleeps while none does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,10 +27,10 @@ struct Shared {
 pub(crate) struct Running(Arc<Shared>);
 
 impl Ticker {
-    pub(crate) fn start(engine: Engine) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: Vec<Engine>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let ticking = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("function-clock".into()).spawn(move || tick(&engine, &ticking))?;
+        let thread = thread::Builder::new().name("function-clock".into()).spawn(move || tick(&engines, &ticking))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -68,7 +68,7 @@ impl Drop for Ticker {
     }
 }
 
-fn tick(engine: &Engine, shared: &Shared) {
+fn tick(engines: &[Engine], shared: &Shared) {
     let mut idle_slices = 0;
     while !shared.stop.load(Ordering::SeqCst) {
         if shared.running.load(Ordering::SeqCst) > 0 {
@@ -81,7 +81,7 @@ fn tick(engine: &Engine, shared: &Shared) {
             continue;
         }
         thread::park_timeout(limits::TIME_SLICE);
-        engine.increment_epoch();
+        engines.iter().for_each(Engine::increment_epoch);
     }
 }
 

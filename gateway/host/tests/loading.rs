@@ -148,8 +148,11 @@ async fn a_function_answers_before_and_after_it_is_compiled_well() {
     let host = caching(directory.path());
     let bytes = guest("front-desk");
     let function = host.load(&bytes).unwrap();
+    // Where there is no fast compiler, it is compiled well at once.
+    assert_eq!(function.is_compiled_well(), !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")));
     let first = host.invoke(&function, &call("carol", "front-desk"), &INCOMING).await.answer.unwrap();
     host.settle();
+    assert!(function.is_compiled_well());
     assert_eq!(compiled_files(directory.path()).len(), 1, "what is compiled well is kept");
     let second = host.invoke(&function, &call("carol", "front-desk"), &INCOMING).await.answer.unwrap();
     assert_eq!(first, second);
@@ -160,6 +163,7 @@ fn when_too_much_waits_a_component_is_compiled_well_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let limits = Limits { optimising_bytes_max: 0, ..patient() };
     let host = Host::new(HostConfig { limits, cache: Some(directory.path().to_owned()) }).unwrap();
-    assert_eq!(host.load(&guest("front-desk")).unwrap().origin(), Origin::Compiled);
+    let function = host.load(&guest("front-desk")).unwrap();
+    assert_eq!((function.origin(), function.is_compiled_well()), (Origin::Compiled, true));
     assert_eq!(compiled_files(directory.path()).len(), 1);
 }
