@@ -58,30 +58,25 @@ impl Components {
         Ok(Self { directory, unfinished: Arc::default() })
     }
 
-    /// Keeps a component; when this returns, it is on disk. One that is there whole stays as it is, a damaged one is replaced.
+    /// Writes a component to the disk, under another name: nobody finds it before [`Unfinished::keep`]. It takes as long as the disk does, so it
+    /// may be done while the component is being compiled. One that is there whole is not written again.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep(&self, digest: &str, bytes: &[u8]) -> Result<(), ComponentError> {
+    pub fn write(&self, digest: &str, bytes: &[u8]) -> Result<Unfinished, ComponentError> {
+        let of = |path| Unfinished { components: self.clone(), digest: digest.to_owned(), path };
         if self.read(digest).is_ok() {
-            return Ok(());
+            return Ok(of(None));
         }
-        let disk = |error| ComponentError::Disk { digest: digest.to_owned(), error };
         let number = self.unfinished.fetch_add(1, Relaxed);
-        let unfinished = self.directory.join(format!("{digest}.{number}{UNFINISHED}"));
-        let written = self.write(&unfinished, digest, bytes);
-        if written.is_err() {
-            let _ = std::fs::remove_file(&unfinished);
-        }
-        written.map_err(disk)
-    }
-
-    fn write(&self, unfinished: &Path, digest: &str, bytes: &[u8]) -> std::io::Result<()> {
-        let mut file = File::create(unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(unfinished, self.path(digest))?;
-        File::open(&self.directory)?.sync_all()
+        let path = self.directory.join(format!("{digest}.{number}{UNFINISHED}"));
+        let unfinished = of(Some(path.clone()));
+        let written = File::create(path).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.map_err(|error| ComponentError::Disk { digest: digest.to_owned(), error })?;
+        Ok(unfinished)
     }
 
     /// The bytes of a component, checked.
@@ -123,5 +118,87 @@ impl Components {
 
     fn path(&self, digest: &str) -> PathBuf {
         self.directory.join(format!("{digest}{WHOLE}"))
+    }
+}
+
+/// A component that is on disk and that nobody finds yet. Dropped without [`Unfinished::keep`] it is removed.
+#[derive(Debug)]
+pub struct Unfinished {
+    components: Components,
+    digest: String,
+    /// None when it was there whole already, and when it is kept.
+    path: Option<PathBuf>,
+}
+
+impl Unfinished {
+    /// Gives the component its name; when this returns, it is on disk. A damaged one of that name is replaced. What was tidied away meanwhile is
+    /// written again, of `bytes`.
+    ///
+    /// # Errors
+    /// When it cannot be written or renamed.
+    pub fn keep(mut self, bytes: &[u8]) -> Result<(), ComponentError> {
+        let named = match self.name() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.components.write(&self.digest, bytes)?.name()
+            }
+            named => named,
+        };
+        named.map_err(|error| ComponentError::Disk { digest: self.digest.clone(), error })
+    }
+
+    fn name(&mut self) -> std::io::Result<()> {
+        let name = self.components.path(&self.digest);
+        let Some(path) = &self.path else { return std::fs::metadata(name).map(drop) };
+        std::fs::rename(path, name)?;
+        self.path = None;
+        File::open(&self.components.directory)?.sync_all()
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // The next start tidies up what is left.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(directory: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(directory.join("components")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_component_is_found_when_it_is_kept_and_leaves_nothing_when_it_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let components = Components::open(directory.path()).unwrap();
+        let (bytes, digest) = (b"code", Digest::of(b"code").to_string());
+        drop(components.write(&digest, bytes).unwrap());
+        assert!(files(directory.path()).is_empty());
+        let written = components.write(&digest, bytes).unwrap();
+        assert!(matches!(components.read(&digest), Err(ComponentError::Missing(_))));
+        written.keep(bytes).unwrap();
+        assert_eq!(components.read(&digest).unwrap(), bytes);
+        components.write(&digest, bytes).unwrap().keep(bytes).unwrap();
+        assert_eq!(files(directory.path()), [format!("{digest}{WHOLE}")]);
+    }
+
+    #[test]
+    fn what_is_tidied_away_before_it_is_kept_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let components = Components::open(directory.path()).unwrap();
+        let (bytes, digest) = (b"code", Digest::of(b"code").to_string());
+        for is_whole in [false, true] {
+            let written = components.write(&digest, bytes).unwrap();
+            assert_eq!(written.path.is_none(), is_whole);
+            components.tidy(&HashSet::new());
+            written.keep(bytes).unwrap();
+            assert_eq!(components.read(&digest).unwrap(), bytes);
+        }
     }
 }

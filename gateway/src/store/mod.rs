@@ -21,7 +21,7 @@ use rusqlite::{Connection, OpenFlags};
 use tandem_switch::record::CallRecord;
 use tokio::sync::{mpsc, oneshot};
 
-pub use components::{ComponentError, Components};
+pub use components::{ComponentError, Components, Unfinished};
 pub use error::StoreError;
 pub use invocations::InvocationLog;
 pub(crate) use kv::kv_forget;

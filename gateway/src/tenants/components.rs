@@ -12,7 +12,7 @@ use super::model::Actor;
 use super::publish::Effect;
 use super::{Result, TenantError, Tenants, settings};
 use crate::clock::unix_now;
-use crate::store::{ComponentError, Components, StoreError};
+use crate::store::{ComponentError, Components, StoreError, Unfinished};
 
 /// Most uploaded components of a tenant that are in no version; the oldest go. An upload becomes a version in the next request, usually.
 const UNUSED_MAX: usize = 8;
@@ -50,23 +50,21 @@ impl Tenants {
         to_its_end(async move {
             // In the tenant's turn: one tenant compiles one component at a time.
             let _turn = this.shared.turns.take(&tenant).await;
-            let function = this.check(digest.clone(), bytes.clone()).await?;
-            this.keep_component(change, &tenant, digest, bytes, function).await
+            check_digest(digest.clone(), bytes.clone()).await?;
+            // The disk takes its time while the component is compiled.
+            let (components, name, written) = (this.shared.components.clone(), digest.clone(), bytes.clone());
+            let write = on_disk(move || components.write(&name, &written));
+            let (function, unfinished) = tokio::try_join!(this.compile(bytes.clone()), write)?;
+            this.keep_component(change, &tenant, digest, bytes, function, unfinished).await
         })
         .await
     }
 
     /// Compiles a component, away from the threads that carry calls, and says what it is.
-    async fn check(&self, digest: String, bytes: bytes::Bytes) -> Result<Arc<Function>> {
+    async fn compile(&self, bytes: bytes::Bytes) -> Result<Arc<Function>> {
         let host = Arc::clone(&self.shared.parts.host);
-        let checked = tokio::task::spawn_blocking(move || {
-            let found = Digest::of(&bytes).to_string();
-            if found != digest {
-                return Err(TenantError::WrongDigest { expected: digest, found });
-            }
-            Ok(host.load(&bytes)?)
-        });
-        checked.await.unwrap_or(Err(TenantError::Stopping))
+        let compiled = tokio::task::spawn_blocking(move || Ok(host.load(&bytes)?));
+        compiled.await.unwrap_or(Err(TenantError::Stopping))
     }
 
     async fn keep_component(
@@ -76,13 +74,13 @@ impl Tenants {
         digest: String,
         bytes: bytes::Bytes,
         function: Arc<Function>,
+        unfinished: Unfinished,
     ) -> Result<()> {
         let size = bytes.len() as u64;
         let (kind, imports) = (kind(function.kind()), function.imports().to_vec());
         let dropped = {
             let _files = self.shared.files.lock().await;
-            let (components, name) = (self.shared.components.clone(), digest.clone());
-            on_disk(move || components.keep(&name, &bytes)).await?;
+            on_disk(move || unfinished.keep(&bytes)).await?;
             let (whose, name) = (tenant.clone(), digest.clone());
             let insert = move |connection: &Connection, line: &mut super::change::Line| {
                 settings::find(connection, &whose)?;
@@ -195,6 +193,12 @@ impl Tenants {
 }
 
 /// Work that waits for the disk.
+async fn check_digest(digest: String, bytes: bytes::Bytes) -> Result<()> {
+    let found = tokio::task::spawn_blocking(move || Digest::of(&bytes).to_string());
+    let found = found.await.map_err(|_| TenantError::Stopping)?;
+    if found == digest { Ok(()) } else { Err(TenantError::WrongDigest { expected: digest, found }) }
+}
+
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> std::result::Result<T, ComponentError> + Send + 'static,
 ) -> Result<T> {
