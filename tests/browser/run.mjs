@@ -17,6 +17,7 @@ import { resumeOverWebSocket, resumeOverWebTransport } from './scenarios/resume.
 import { secondCall } from './scenarios/second-call.mjs';
 import { talkOverWebSocket, talkOverWebTransport, talkWithUdpBlocked } from './scenarios/talk.mjs';
 import { startFakeGateway } from './support/fake-gateway.mjs';
+import { watchStolenTime } from './support/machine.mjs';
 
 /**
  * Scenarios by name, and what they need: QUIC, the operators' listener, or the `tandem` binary. Those whose sound is scored come later:
@@ -39,6 +40,32 @@ const SCENARIOS = {
   operators: { run: operators, needs: ['ops'] },
 };
 
+/**
+ * Sound is scored in real time. A scenario that failed while the machine's host withheld more than this share of the processors' time says
+ * nothing about the product, and is played again; one that failed on a machine of its own has failed.
+ */
+const STOLEN_SHARE_MAX = 0.04;
+
+/** How often a scenario is played at most. */
+const TRIES = 4;
+
+/**
+ * @param {string} name
+ * @param {() => Promise<string>} play
+ */
+async function tried(name, play) {
+  for (let left = TRIES - 1; ; left--) {
+    const stolenTime = watchStolenTime();
+    try {
+      return await play();
+    } catch (error) {
+      const stolen = stolenTime();
+      if (stolen <= STOLEN_SHARE_MAX || left === 0) throw error;
+      console.log(`again ${name}: the host withheld ${(100 * stolen).toFixed(0)} % of the processors' time; it failed so: ${error.message.split('\n')[0]}`);
+    }
+  }
+}
+
 /** @param {string[]} names @param {string[]} has @param {(run: Function) => Promise<string>} play */
 async function runAll(names, has, play) {
   let failures = 0;
@@ -51,7 +78,7 @@ async function runAll(names, has, play) {
     }
     const started = Date.now();
     try {
-      const told = await play(run);
+      const told = await tried(name, () => play(run));
       console.log(`ok   ${name} (${((Date.now() - started) / 1000).toFixed(0)} s): ${told}`);
     } catch (error) {
       failures += 1;

@@ -183,6 +183,7 @@ impl Course {
             {
                 // The other party was handed over by whom we talked with: the conversation goes on in another call.
                 self.call = Some(event.call);
+                (self.held, self.recorded) = (false, false);
                 if let Some(hearing) = &self.hearing {
                     hearing.continues_in(event.call);
                 }
