@@ -16,7 +16,7 @@ pub(crate) fn engine(limits: &Limits) -> wasmtime::Result<Engine> {
 /// larger, slower, and needs more stack.
 ///
 /// # Errors
-/// When that compiler does not know this processor.
+/// When that compiler does not know this processor, or the system refuses memory.
 pub(crate) fn baseline_engine(limits: &Limits) -> wasmtime::Result<Engine> {
     let mut settings = settings();
     settings

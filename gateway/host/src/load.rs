@@ -237,7 +237,8 @@ impl Host {
         Ok(function)
     }
 
-    /// Says what a component is and whether [`Host::load`] would take it. As slow as that.
+    /// Says what a component is and whether [`Host::load`] would take it. Compiles it well, so that the verdict is the
+    /// same on every processor: it takes longer than that.
     ///
     /// # Errors
     /// When it is no valid component, so that nothing can be said about it.

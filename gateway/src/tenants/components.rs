@@ -192,13 +192,14 @@ impl Tenants {
     }
 }
 
-/// Work that waits for the disk.
+/// Holds bytes against the digest that they were uploaded under.
 async fn check_digest(digest: String, bytes: bytes::Bytes) -> Result<()> {
     let found = tokio::task::spawn_blocking(move || Digest::of(&bytes).to_string());
     let found = found.await.map_err(|_| TenantError::Stopping)?;
     if found == digest { Ok(()) } else { Err(TenantError::WrongDigest { expected: digest, found }) }
 }
 
+/// Work that waits for the disk.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> std::result::Result<T, ComponentError> + Send + 'static,
 ) -> Result<T> {

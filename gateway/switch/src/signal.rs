@@ -119,7 +119,7 @@ pub enum ClientMessage {
     AttendedTransfer {
         /// The call whose other party is handed over.
         call: CallId,
-        /// The call with whom they are handed over to.
+        /// The call whose other party they are handed over to.
         to_call: CallId,
     },
     /// Parks the other party, and leaves: somebody of the tenant picks the call up, or it comes back after a while.

@@ -176,12 +176,8 @@ fn room_news() -> impl Strategy<Value = RoomNews> {
 
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
-        (text(), maybe_text(), text()).prop_map(|(from, name, to)| Happening::Incoming {
-            from,
-            name,
-            to,
-            continues: None
-        }),
+        (text(), maybe_text(), text(), prop::option::of(call()))
+            .prop_map(|(from, name, to, continues)| Happening::Incoming { from, name, to, continues }),
         (text(), any::<[u32; 2]>()).prop_map(|(peer, [send, receive])| Happening::Connected {
             peer,
             send: FlowId(send),

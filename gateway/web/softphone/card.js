@@ -32,7 +32,7 @@ export class CallCard {
   #buttons = make('div', { className: 'buttons' });
   #keypad = make('div', { className: 'keypad', role: 'group', hidden: true, 'aria-label': 'Keypad of this call' });
   #transferTo = make('input', { type: 'text', required: true, placeholder: 'Transfer to', 'aria-label': 'Transfer to' });
-  #transfer = make('form', { className: 'row', hidden: true }, this.#transferTo, make('button', { type: 'submit' }, 'Transfer'));
+  #transfer = make('form', { hidden: true }, this.#transferTo, make('button', { type: 'submit' }, 'Transfer'));
   #name = make('p', { className: 'name' });
   #face = make('span');
   #actions;

@@ -25,11 +25,19 @@ export async function score(heard, talker) {
   return answer;
 }
 
+/** What was heard scores less than {@link PESQ_MIN}. */
+export class PoorSound extends Error {}
+
+/** @param {unknown} error @returns {boolean} whether poor sound is why */
+export function isPoorSound(error) {
+  return error instanceof PoorSound || (error instanceof Error && isPoorSound(error.cause));
+}
+
 /** Scores what was heard and insists on {@link PESQ_MIN}. */
 export async function insistOnQuality(heard, talker) {
   const figures = await score(heard, talker);
   if (figures.pesq < PESQ_MIN) {
-    throw new Error(`${heard}: PESQ ${figures.pesq} < ${PESQ_MIN}: ${JSON.stringify(figures)}`);
+    throw new PoorSound(`${heard}: PESQ ${figures.pesq} < ${PESQ_MIN}: ${JSON.stringify(figures)}`);
   }
   return figures;
 }

@@ -25,6 +25,7 @@ struct OnRecord {
     id: RecordingId,
     legs: Legs,
     paused: bool,
+    /// Whether who is on the callee's track stands at the caller's end by now; see [`Copies::turn`].
     turned: bool,
 }
 
@@ -32,6 +33,7 @@ struct OnRecord {
 struct OnTap {
     id: TapId,
     legs: Legs,
+    /// As of a recording.
     turned: bool,
 }
 
